@@ -1,0 +1,1 @@
+"""Measure: datasets, evaluators, metrics, statistics. Knows nothing of registries, models or orchestration."""

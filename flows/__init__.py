@@ -1,0 +1,1 @@
+"""Orchestrate: Prefect flow, command line, demo."""

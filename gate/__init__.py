@@ -1,0 +1,1 @@
+"""Decide: gate file, plan, models, answer store, rules, registry, decision record, reports."""
