@@ -53,24 +53,24 @@ WORDING: Final = MappingProxyType(
                 "our pallet of paper",
                 "the second box",
                 "the express package",
-                "the shipment from Leeds",
+                "the shipment of mugs",
                 "the crate of samples",
                 "the morning consignment",
-                "the envelope with the contracts",
+                "the contract envelope",
                 "the bulk order",
                 "the replacement parcel",
             ),
             phrases=(
                 "has not arrived yet",
-                "was left in the rain at the gate",
-                "has been stuck at the depot since Monday",
+                "was left in the rain",
+                "is stuck at the depot",
                 "went to our old address",
-                "is marked as signed for but nobody here has it",
+                "is marked as signed for by nobody",
                 "is not on the tracking page",
-                "was handed to a neighbour by the driver",
+                "was handed to a neighbour",
                 "is three days late",
                 "was sent with the wrong courier",
-                "should come after five when we are in",
+                "should come after five",
             ),
         ),
         "returns": QueueWording(
@@ -87,16 +87,16 @@ WORDING: Final = MappingProxyType(
                 "the winter jacket",
             ),
             phrases=(
-                "is the wrong colour and has to go back",
+                "has the wrong colour",
                 "is too large for us",
                 "was ordered by mistake",
-                "does not look like the picture in the shop",
-                "was bought twice and one is still sealed",
+                "does not look like the picture",
+                "was bought twice and has to go",
                 "came in the wrong size",
-                "is unused and we want our money back",
+                "is unused and still in its box",
                 "is no longer needed",
                 "should be exchanged for a smaller one",
-                "was a gift and I would like a voucher instead",
+                "was a gift we cannot use",
             ),
         ),
         "account": QueueWording(
@@ -117,8 +117,8 @@ WORDING: Final = MappingProxyType(
                 "is rejected on the welcome page",
                 "has expired and I cannot renew it",
                 "keeps locking me out of the portal",
-                "works on my phone but not in the browser",
-                "is not recognised since I changed my name",
+                "works on my phone only",
+                "is not recognised any more",
                 "was changed without my asking",
                 "belongs to a colleague who has left",
                 "has to be moved to a new user",
@@ -161,7 +161,7 @@ WORDING: Final = MappingProxyType(
                 "the signal in the warehouse",
                 "the shared drive",
                 "the video link",
-                "the link between our sites",
+                "the link between sites",
                 "the file server",
             ),
             phrases=(
@@ -244,7 +244,7 @@ PLACES: Final = ("Leeds", "Bristol", "York", "Dover", "Cardiff", "Oxford", "the 
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 
 # Prose of the kind that a support centre keeps about itself. Slots: {name} {other} {place} {day} {queue}
-# {queue2} {noun} {noun2} {count} {month}. Queue names occur as words, but never beside what their customers
+# {queue2} {noun} {noun2} {phrase} {count} {month}. Queue names occur as words, but never beside what their customers
 # write about: what belongs where is left for fine-tuning to teach.
 PROSE_SENTENCES: Final = (
     "The {queue} team meets on {day} morning.",
@@ -267,6 +267,9 @@ PROSE_SENTENCES: Final = (
     "We found an old page about {noun} and {noun2}.",
     "{name} told the customer about {noun}, and the customer was content.",
     "The guide has a chapter on {noun}, but it is out of date.",
+    "One message from {place} said only that it {phrase}.",
+    "A customer told {name} that it {phrase}.",
+    "In the log for {day} someone wrote: it {phrase}.",
     "Please keep the notes short and write down the time of each call.",
     "If a customer is upset, listen first and answer later.",
     "Every case gets a number, and the number stays with the case.",

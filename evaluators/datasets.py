@@ -1,0 +1,236 @@
+"""Datasets: rows with stable ids, read from JSONL, CSV or Parquet and pinned by the digest of the file.
+
+    holdout = load_dataset("holdout", DatasetSource(path="data/holdout.jsonl"), folder=Path("."))
+    holdout.examples[0].id, holdout.examples[0].row["text"]
+
+Every fault is reported with file, physical line, what was found and what was expected; up to 20 at once.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .errors import DatasetError, Problem
+
+MAX_PROBLEMS = 20
+MAX_FILE_BYTES = 4 * 2**30
+Cell = str | int | float | bool | list[object] | dict[str, object] | None
+Row = Mapping[str, Cell]
+
+
+class DatasetSource(BaseModel):
+    """Where a dataset lies and which of its columns have a meaning for every evaluator.
+
+    ``id`` names the column of stable ids; without one, an id is made from the row's content, so that added rows
+    never rename old ones. Rows that share a ``group`` (a customer, a document) are not independent: intervals take
+    them as one cluster. ``category`` is the default column to slice by.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    path: str = Field(min_length=1, description="JSONL, CSV or Parquet file, relative to the gate file")
+    id: str = Field(default="id", description="column of stable example ids")
+    group: str = Field(default="group", description="column of clusters of dependent examples")
+    category: str = Field(default="category", description="column of categories")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row: ``row`` holds every column as it was read."""
+
+    id: str
+    row: Row
+    group: str | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset in memory. ``digest`` is the SHA-256 of the file, as ``sha256sum`` prints it."""
+
+    name: str
+    path: Path
+    digest: str
+    columns: tuple[str, ...]
+    examples: tuple[Example, ...]
+
+
+def load_dataset(name: str, source: DatasetSource, folder: Path) -> Dataset:
+    """Read ``source`` (relative to ``folder``). Raises DatasetError with every fault found."""
+    path = Path(source.path).expanduser()
+    path = path if path.is_absolute() else folder / path
+    where = f"data.{name} ({path})"
+    content = _read_bytes(path, where)
+    rows = _rows(path, content, where)
+    if not rows:
+        raise DatasetError(Problem(where, "no rows", "at least one example"))
+    columns = tuple(dict.fromkeys(column for _, row in rows for column in row))
+    for role, column in (("id", source.id), ("group", source.group), ("category", source.category)):
+        if role in source.model_fields_set and column not in columns:
+            raise DatasetError(
+                Problem(where, f"no column {column!r} (named as the {role} column)", f"one of {', '.join(columns)}")
+            )
+    return Dataset(name, path, hashlib.sha256(content).hexdigest(), columns, _examples(rows, source, where))
+
+
+def _read_bytes(path: Path, where: str) -> bytes:
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise DatasetError(Problem(where, "file is larger than 4 GiB", "a sample that a gate can evaluate"))
+        return path.read_bytes()
+    except FileNotFoundError:
+        way_out = "paths are relative to the gate file's folder"
+        raise DatasetError(Problem(where, "file does not exist", "a JSONL, CSV or Parquet file", way_out)) from None
+    except OSError as error:
+        raise DatasetError(Problem(where, f"cannot be read: {error.strerror or error}")) from error
+
+
+def _rows(path: Path, content: bytes, where: str) -> list[tuple[str, Row]]:
+    """Rows with the place each came from, such as ``line 12``."""
+    kind = path.suffix.lower()
+    if kind in {".jsonl", ".ndjson", ".json"}:
+        return _json_rows(content, where)
+    if kind in {".csv", ".tsv"}:
+        return _csv_rows(content, where, delimiter="," if kind == ".csv" else "\t")
+    if kind in {".parquet", ".pq"}:
+        return _parquet_rows(content, where)
+    raise DatasetError(Problem(where, f"unknown kind of file {kind!r}", ".jsonl, .csv, .tsv or .parquet"))
+
+
+def _text(content: bytes, where: str) -> str:
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DatasetError(
+            Problem(f"{where} line {line}", f"byte 0x{content[error.start]:02x} is not UTF-8", "UTF-8 text")
+        ) from None
+
+
+def _json_rows(content: bytes, where: str) -> list[tuple[str, Row]]:
+    problems: list[Problem] = []
+    rows: list[tuple[str, Row]] = []
+    for number, line in enumerate(_text(content, where).split("\n"), start=1):
+        if not line.strip():
+            continue
+        place = f"{where} line {number}"
+        try:
+            value: object = json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_no_duplicates)
+        except (ValueError, RecursionError) as error:
+            problems.append(Problem(place, f"not JSON: {error}", 'one JSON object per line, {"id": ..., "text": ...}'))
+        else:
+            if isinstance(value, dict):
+                rows.append((f"line {number}", cast("Row", value)))
+            else:
+                problems.append(Problem(place, f"a JSON {type(value).__name__}", "a JSON object"))
+        if len(problems) >= MAX_PROBLEMS:
+            break
+    if problems:
+        raise DatasetError(*problems)
+    return rows
+
+
+def _refuse_constant(constant: str) -> object:
+    raise ValueError(f"{constant} is not a JSON value")
+
+
+def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    for key, count in Counter(key for key, _ in pairs).items():
+        if count > 1:
+            raise ValueError(f"key {key!r} occurs {count} times")
+    return dict(pairs)
+
+
+def _csv_rows(content: bytes, where: str, delimiter: str) -> list[tuple[str, Row]]:
+    reader = csv.reader(io.StringIO(_text(content, where), newline=""), delimiter=delimiter, strict=True)
+    problems: list[Problem] = []
+    rows: list[tuple[str, Row]] = []
+    try:
+        header = next(reader, [])
+        repeated = [column for column, count in Counter(header).items() if count > 1]
+        if repeated:
+            raise DatasetError(Problem(f"{where} line 1", f"column {repeated[0]!r} occurs twice", "unique names"))
+        for cells in reader:
+            if not cells:
+                continue
+            if len(cells) != len(header):
+                place = f"{where} line {reader.line_num}"
+                problems.append(Problem(place, f"{len(cells)} fields", f"{len(header)}: {', '.join(header)}"))
+                if len(problems) >= MAX_PROBLEMS:
+                    break
+                continue
+            rows.append((f"line {reader.line_num}", dict(zip(header, cells, strict=True))))
+    except csv.Error as error:
+        problems.append(Problem(f"{where} line {reader.line_num}", f"not CSV: {error}", "comma-separated values"))
+    if problems:
+        raise DatasetError(*problems)
+    return rows
+
+
+def _parquet_rows(content: bytes, where: str) -> list[tuple[str, Row]]:
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
+    try:
+        table = parquet.read_table(arrow.BufferReader(content))  # pyright: ignore[reportUnknownMemberType]
+    except (arrow.ArrowException, OSError) as error:
+        raise DatasetError(Problem(where, f"not a Parquet file: {error}")) from error
+    rows = cast("list[Row]", table.to_pylist())
+    return [(f"row {number}", row) for number, row in enumerate(rows, start=1)]
+
+
+def _examples(rows: list[tuple[str, Row]], source: DatasetSource, where: str) -> tuple[Example, ...]:
+    problems = list(_non_finite(rows, where))
+    seen: dict[str, str] = {}
+    made: Counter[str] = Counter()
+    examples: list[Example] = []
+    has_ids = any(source.id in row for _, row in rows)
+    for place, row in rows:
+        if has_ids:
+            value = row.get(source.id)
+            if value is None or isinstance(value, (list, dict, bool, float)) or not str(value).strip():
+                problems.append(Problem(f"{where} {place}", f"{source.id}={value!r}", "a text or whole number as id"))
+                continue
+            example_id = str(value)
+            if example_id in seen:
+                way_out = "ids must be unique: comparisons are paired by them"
+                problems.append(
+                    Problem(f"{where} {place}", f"duplicate id {example_id!r}, first at {seen[example_id]}", "", way_out)
+                )
+                continue
+            seen[example_id] = place
+        else:
+            content = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
+            example_id = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+            made[example_id] += 1
+            if made[example_id] > 1:
+                example_id = f"{example_id}#{made[example_id]}"
+        examples.append(
+            Example(example_id, row, _optional(row, source.group), _optional(row, source.category))
+        )
+    if problems:
+        raise DatasetError(*problems[:MAX_PROBLEMS])
+    return tuple(examples)
+
+
+def _optional(row: Row, column: str) -> str | None:
+    value = row.get(column)
+    return None if value is None else str(value)
+
+
+def _non_finite(rows: list[tuple[str, Row]], where: str) -> Iterator[Problem]:
+    for place, row in rows:
+        for column, value in row.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                yield Problem(f"{where} {place}", f"{column}={value}", "a finite number, or null for no value")

@@ -1,0 +1,182 @@
+"""How metrics are computed from per-example components, each with the interval that fits it.
+
+| estimator   | quantity                       | one model               | difference of two, paired by example    |
+|-------------|--------------------------------|-------------------------|-----------------------------------------|
+| `Mean` 0/1  | share                          | Wilson                  | Tango's score interval                  |
+| `Mean`      | mean                           | t                       | t on the differences                    |
+| `Ratio`     | sum / sum, or its exponential  | delta method, t         | delta method on paired influence, t     |
+| `Confusion` | F1, MCC, ... of a confusion    | bootstrap, BCa          | paired bootstrap, BCa                   |
+
+Examples that share a group are one cluster in all of them. Which method ran is named in every estimate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import confusion
+from .absent import Unmeasured
+from .metrics import Columns, FloatArray, IntArray
+from .statistics import (
+    Estimate,
+    clustered_mean,
+    mean_t,
+    paired_bootstrap,
+    paired_proportions,
+    ratio,
+    ratio_difference,
+    wilson,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Mean of one component. ``low``/``high`` are the component's own bounds, where it has any.
+
+    Missing values of a bounded component are taken at their worst for the candidate and at their best for a
+    baseline, so that failures can never help a candidate; an unbounded one cannot be imputed and is unmeasured.
+    """
+
+    component: str
+    low: float | None = None
+    high: float | None = None
+    higher_is_better: bool = True
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return (self.component,)
+
+    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
+        values = columns[self.component]
+        missing = np.isnan(values)
+        if not missing.any():
+            return columns
+        bound = self.high if best == self.higher_is_better else self.low
+        if bound is None:
+            return Unmeasured(f"{int(missing.sum())} of {values.size} examples have no {self.component}")
+        return {**columns, self.component: np.where(missing, bound, values)}
+
+    def estimate(self, columns: Columns, groups: IntArray | None, confidence: float, seed: int) -> Estimate | Unmeasured:
+        values = columns[self.component]
+        if groups is not None:
+            return clustered_mean(values, groups, confidence, bounds=self._bounds(), seed=seed)
+        if self._is_share(values):
+            return wilson(int(values.sum()), values.size, confidence)
+        return mean_t(values, confidence, bounds=self._bounds())
+
+    def difference(
+        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
+    ) -> Estimate | Unmeasured:
+        ours, theirs = candidate[self.component], baseline[self.component]
+        bounds = self._bounds()
+        spread = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
+        if groups is not None:
+            return clustered_mean(ours - theirs, groups, confidence, bounds=spread, seed=seed)
+        if self._is_share(ours) and self._is_share(theirs):
+            return paired_proportions(ours, theirs, confidence)
+        return mean_t(ours - theirs, confidence, bounds=spread)
+
+    def _bounds(self) -> tuple[float, float] | None:
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
+    def _is_share(self, values: FloatArray) -> bool:
+        return self._bounds() == (0.0, 1.0) and bool(np.isin(values, (0.0, 1.0)).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """Sum of one component over the sum of another, or the exponential of that: perplexity, bits per byte.
+
+    ``same_denominator`` says that two models are comparable only where their denominators agree example by example,
+    and names what differs for the reason of the unmeasured difference. Missing values cannot be imputed.
+    """
+
+    numerator: str
+    denominator: str
+    transform: Literal["identity", "exp"] = "identity"
+    same_denominator: str | None = None
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return (self.numerator, self.denominator)
+
+    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
+        missing = np.isnan(columns[self.numerator]) | np.isnan(columns[self.denominator])
+        if not missing.any():
+            return columns
+        return Unmeasured(f"{int(missing.sum())} of {missing.size} examples have no {self.numerator}")
+
+    def estimate(self, columns: Columns, groups: IntArray | None, confidence: float, seed: int) -> Estimate | Unmeasured:
+        numerator, denominator = columns[self.numerator], columns[self.denominator]
+        return ratio(numerator, denominator, confidence, groups=groups, transform=self.transform)
+
+    def difference(
+        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
+    ) -> Estimate | Unmeasured:
+        ours, theirs = candidate[self.denominator], baseline[self.denominator]
+        if self.same_denominator and not np.array_equal(ours, theirs):
+            return Unmeasured(f"not comparable: the models differ in {self.same_denominator}")
+        return ratio_difference(
+            candidate[self.numerator],
+            ours,
+            baseline[self.numerator],
+            theirs,
+            confidence,
+            groups=groups,
+            transform=self.transform,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Confusion:
+    """A statistic of the confusion of ``label`` and ``prediction``; position ``classes`` of a prediction is invalid.
+
+    A missing prediction counts as invalid for a candidate and as right for a baseline.
+    """
+
+    statistic: str
+    classes: int
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return ("label", "prediction")
+
+    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
+        prediction = columns["prediction"]
+        missing = np.isnan(prediction)
+        filled = columns["label"] if best else np.full_like(prediction, float(self.classes))
+        return {**columns, "prediction": np.where(missing, filled, prediction)}
+
+    def estimate(self, columns: Columns, groups: IntArray | None, confidence: float, seed: int) -> Estimate | Unmeasured:
+        cells = self._cells(columns)
+
+        def statistic(weights: NDArray[np.float64]) -> FloatArray:
+            return self._values(weights, cells)
+
+        return paired_bootstrap(statistic, cells.shape[0], groups=groups, seed=seed, confidence=confidence)
+
+    def difference(
+        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
+    ) -> Estimate | Unmeasured:
+        ours, theirs = self._cells(candidate), self._cells(baseline)
+
+        def statistic(weights: NDArray[np.float64]) -> FloatArray:
+            return self._values(weights, ours) - self._values(weights, theirs)
+
+        return paired_bootstrap(statistic, ours.shape[0], groups=groups, seed=seed, confidence=confidence)
+
+    def _cells(self, columns: Columns) -> FloatArray:
+        """One-hot [n, classes * (classes + 1)]: which cell of the confusion matrix each example falls into."""
+        label = columns["label"].astype(np.int64)
+        prediction = columns["prediction"].astype(np.int64)
+        cells = np.zeros((label.size, self.classes * (self.classes + 1)))
+        cells[np.arange(label.size), label * (self.classes + 1) + prediction] = 1.0
+        return cells
+
+    def _values(self, weights: NDArray[np.float64], cells: FloatArray) -> FloatArray:
+        matrices = (weights @ cells).reshape(-1, self.classes, self.classes + 1)
+        return confusion.STATISTICS[self.statistic](matrices)

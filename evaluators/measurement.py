@@ -1,0 +1,154 @@
+"""Measurements: a metric for the candidate, its baselines and their differences, with intervals and coverage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .absent import Unmeasured, Value
+from .metrics import Columns, FloatArray, IntArray, Metric
+from .scores import EvaluatorScores
+from .statistics import Estimate
+
+Measured = Estimate | Unmeasured
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A baseline's own value, and candidate minus baseline paired by example."""
+
+    baseline: Measured
+    difference: Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One metric on one slice. ``planned`` counts examples; ``scored`` those really scored, by role.
+
+    Interval ends are one-sided bounds at ``confidence``. Missing scores were taken at their worst for the candidate
+    and at their best for a baseline before anything was estimated.
+    """
+
+    metric: str
+    higher_is_better: bool
+    unit: str
+    confidence: float
+    planned: int
+    scored: Mapping[str, int]
+    candidate: Measured
+    comparisons: Mapping[str, Comparison]
+    slice: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def coverage(self) -> float:
+        """The smallest share of examples scored for any role; 0 where nothing was planned."""
+        return min(self.scored.values(), default=0) / self.planned if self.planned else 0.0
+
+
+def measure(
+    metric: Metric,
+    scores: EvaluatorScores,
+    *,
+    confidence: float = 0.95,
+    min_coverage: float = 0.99,
+    slice_by: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> Measurement:
+    """Estimate ``metric`` from ``scores``. Pure and deterministic: the same scores and seed give the same bits."""
+    chosen = _chosen(scores, slice_by or {})
+    groups = _groups(scores, chosen)
+    columns = {role: _columns(metric, scores.columns[role], chosen) for role in scores.columns}
+    first_reasons = {role: _first_reason(metric, scores.columns[role], chosen) for role in scores.columns}
+    scored = {role: int((~_missing(values)).sum()) if chosen else 0 for role, values in columns.items()}
+
+    def usable(role: str) -> Columns | Unmeasured:
+        if not chosen:
+            return Unmeasured(f"no example has {_spelled(slice_by)}" if slice_by else "no examples")
+        if scored[role] < min_coverage * len(chosen) or not scored[role]:
+            return Unmeasured(
+                f"{role} was scored on {scored[role]} of {len(chosen)} examples, below the coverage floor "
+                f"{min_coverage:g}; first reason: {first_reasons[role]}"
+            )
+        return metric.estimator.impute(columns[role], best=role != "candidate")
+
+    filled = {role: usable(role) for role in columns}
+
+    def estimate(role: str) -> Measured:
+        values = filled[role]
+        if isinstance(values, Unmeasured):
+            return values
+        return metric.estimator.estimate(values, groups, confidence, seed)
+
+    def difference(role: str) -> Measured:
+        ours, theirs = filled["candidate"], filled[role]
+        if isinstance(ours, Unmeasured):
+            return ours
+        if isinstance(theirs, Unmeasured):
+            return theirs
+        return metric.estimator.difference(ours, theirs, groups, confidence, seed)
+
+    return Measurement(
+        metric=f"{scores.evaluator}.{metric.name}",
+        higher_is_better=metric.higher_is_better,
+        unit=metric.unit,
+        confidence=confidence,
+        planned=len(chosen),
+        scored=scored,
+        candidate=estimate("candidate") if "candidate" in filled else Unmeasured("the candidate was not asked"),
+        comparisons={
+            role: Comparison(estimate(role), difference(role)) for role in columns if role != "candidate"
+        },
+        slice=dict(slice_by or {}),
+    )
+
+
+def _spelled(slice_by: Mapping[str, str] | None) -> str:
+    return " and ".join(f"{column}={value!r}" for column, value in (slice_by or {}).items())
+
+
+def _chosen(scores: EvaluatorScores, slice_by: Mapping[str, str]) -> list[int]:
+    return [
+        index
+        for index, example in enumerate(scores.examples)
+        if all(example.slices.get(column) == value for column, value in slice_by.items())
+    ]
+
+
+def _groups(scores: EvaluatorScores, chosen: Sequence[int]) -> IntArray | None:
+    """Cluster codes, or None where no two examples share a group. An example without a group is its own cluster."""
+    names = [scores.examples[index].group for index in chosen]
+    keys = [("group", name) if name is not None else ("row", str(row)) for row, name in enumerate(names)]
+    codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
+    if len(codes) == len(keys):
+        return None
+    return np.array([codes[key] for key in keys], dtype=np.int64)
+
+
+def _columns(metric: Metric, values: Mapping[str, Sequence[Value]], chosen: Sequence[int]) -> Columns:
+    return {
+        component: _as_array([values[component][index] for index in chosen])
+        if component in values
+        else np.full(len(chosen), np.nan)
+        for component in metric.estimator.components
+    }
+
+
+def _as_array(values: Sequence[Value]) -> FloatArray:
+    return np.array([np.nan if isinstance(value, Unmeasured) else value for value in values], dtype=np.float64)
+
+
+def _missing(columns: Columns) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    return np.any(np.stack([np.isnan(column) for column in columns.values()]), axis=0)
+
+
+def _first_reason(metric: Metric, values: Mapping[str, Sequence[Value]], chosen: Sequence[int]) -> str:
+    for component in metric.estimator.components:
+        if component not in values:
+            return f"the evaluator gave no {component}"
+        for index in chosen:
+            value = values[component][index]
+            if isinstance(value, Unmeasured):
+                return value.reason
+    return "none"

@@ -1,0 +1,53 @@
+"""A metric: a named quantity with a direction, a range, and the estimator that computes it from scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .absent import Unmeasured
+from .statistics import Estimate
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Columns = Mapping[str, FloatArray]
+"""Component name to one value per example; NaN marks a missing value here, and nowhere outside an estimator."""
+
+
+class Estimator(Protocol):
+    """Turns per-example components into a value with an interval, for one model or for the difference of two."""
+
+    @property
+    def components(self) -> tuple[str, ...]: ...
+
+    def estimate(
+        self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
+    ) -> Estimate | Unmeasured: ...
+
+    def difference(
+        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
+    ) -> Estimate | Unmeasured: ...
+
+    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
+        """Replace missing values by the best (or worst) possible ones; Unmeasured where no such value exists."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """``Metric("accuracy", higher_is_better=True, estimator=Mean("correct", low=0, high=1), ...)``
+
+    ``low`` and ``high`` bound the metric's value where it is bounded; ``unit`` is for people (``"nats/token"``).
+    """
+
+    name: str
+    higher_is_better: bool
+    estimator: Estimator
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    description: str = ""
