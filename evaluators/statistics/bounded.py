@@ -18,7 +18,9 @@ def checked_bounds(bounds: Bounds, values: FloatArray) -> Bounds:
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"bounds: found {bounds!r}; expected finite (low, high), low < high")
     if values.size and (values.min() < low or values.max() > high):
-        raise ValueError(f"bounds: found values from {values.min()} to {values.max()}; expected within {bounds!r}")
+        raise ValueError(
+            f"bounds: found values from {values.min()} to {values.max()}; expected within {bounds!r}"
+        )
     return low, high
 
 
@@ -47,13 +49,13 @@ def dirichlet_ends(
 ) -> tuple[float, float]:
     """Ends for the mean of bounded values from units with ``totals`` and ``sizes``, both shape (units,).
 
-    The (1 - c) quantile of the mean under Dirichlet(1, ..., 1) weights on the units and one more at the lower
-    bound, and its mirror image: what has not been seen is taken to be as bad as it can be. For 0/1 values it
-    is Clopper and Pearson's interval, for constant ones `constant_ends`, so that it joins both smoothly; no
-    assumption of normality at any n. By simulation with 10,000 seeded draws.
-    Source: Gaffke 2005 (Mathematical Methods of Statistics 14); Learned-Miller and Thomas, arXiv 1905.06208,
-    who find its level kept in every case tried and conjecture that it always is.
-    For clusters of unequal size the added unit has their mean size, an extension of our own.
+    The (1 - c) quantile of the mean under Dirichlet(1, ..., 1) weights on the units and one more at the
+    lower bound, and its mirror image: what has not been seen is taken to be as bad as it can be. For 0/1
+    values it is Clopper and Pearson's interval, for constant ones `constant_ends`, so that it joins both
+    smoothly; no assumption of normality at any n. By simulation with 10,000 seeded draws. Source: Gaffke
+    2005 (Mathematical Methods of Statistics 14); Learned-Miller and Thomas, arXiv 1905.06208, who find its
+    level kept in every case tried and conjecture that it always is. For clusters of unequal size the added
+    unit has their mean size, an extension of our own.
     """
     kinds, counts = np.unique(np.stack([totals, sizes]), axis=1, return_counts=True)
     typical = float(sizes.mean())

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from .estimate import FloatArray, IntArray
 
 FEW_CLUSTERS = 20
-"""Below so many effective clusters, asymptotic intervals run short (Cameron, Gelbach and Miller 2008)."""
+"""With fewer, asymptotic intervals run short (Cameron, Gelbach, Miller 2008, Rev. Econ. Stat. 90)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Partition:
 
     def sums(self, values: FloatArray) -> FloatArray:
         """Per-unit sums, shape (count,)."""
-        return np.bincount(self.codes, weights=values, minlength=self.count)
+        return np.bincount(self.codes, values, self.count).astype(np.float64, copy=False)
 
     @property
     def sizes(self) -> FloatArray:
@@ -36,7 +36,7 @@ class Partition:
 
     @property
     def effective(self) -> float:
-        """n^2 / sum n_g^2: equals ``count`` for equal sizes, fewer where some clusters dominate (Kish 1965)."""
+        """n^2 / sum n_g^2: ``count`` for equal sizes, fewer where some clusters dominate (Kish 1965)."""
         if not self.count:
             return 0.0
         sizes = self.sizes
@@ -48,8 +48,14 @@ class Partition:
         return self.grouped and self.effective < FEW_CLUSTERS
 
     @property
-    def units(self) -> str:
+    def noun(self) -> str:
+        """What one unit is called in sentences for the reader."""
         return "clusters" if self.grouped else "examples"
+
+    @property
+    def few_warning(self) -> str:
+        found = f"{self.count} clusters, in weight like {self.effective:.1f} equal ones"
+        return f"{found}: under {FEW_CLUSTERS}, the interval is rough"
 
 
 def partition(n: int, groups: npt.ArrayLike | None) -> Partition:

@@ -27,7 +27,9 @@ class Interval:
 
     def __post_init__(self) -> None:
         if not (isfinite(self.low) and isfinite(self.high) and self.low <= self.high):
-            raise ValueError(f"interval ends: found {self.low!r}, {self.high!r}; expected finite, low <= high")
+            raise ValueError(
+                f"interval ends: found {self.low!r}, {self.high!r}; expected finite, low <= high"
+            )
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
@@ -42,9 +44,9 @@ class Estimate:
     """A value, its one-sided bounds, and what they rest on.
 
     ``n`` counts examples, ``clusters`` the independent units among them (equal to ``n`` without groups).
-    ``standard_error`` is in the unit of ``value`` and is what `required_n` plans with; None where the method
-    has none to give. ``method`` names the method for the reader, ``warnings`` are sentences for the report.
-    The value always lies in its interval.
+    ``standard_error`` is in the unit of ``value`` and is what `required_n` plans with; None where the
+    method has none to give. ``method`` names the method for the reader, ``warnings`` are sentences for the
+    report. The value always lies in its interval.
     """
 
     value: float
@@ -58,14 +60,18 @@ class Estimate:
     def __post_init__(self) -> None:
         if self.value not in self.interval:
             raise ValueError(f"estimate: {self.value!r} is outside of its own interval {self.interval}")
-        if self.standard_error is not None and not (isfinite(self.standard_error) and self.standard_error >= 0):
+        if self.standard_error is not None and not (
+            isfinite(self.standard_error) and self.standard_error >= 0
+        ):
             raise ValueError(f"standard error: found {self.standard_error!r}; expected a finite number >= 0")
 
 
 def checked_confidence(confidence: float) -> float:
     """One-sided, strictly between 0.5 and 1. Raises ``ValueError`` otherwise (95 for 0.95, say)."""
     if not 0.5 < confidence < 1:
-        raise ValueError(f"confidence: found {confidence!r}; expected a share such as 0.95, above 0.5, below 1")
+        raise ValueError(
+            f"confidence: found {confidence!r}; expected a share such as 0.95, above 0.5, below 1"
+        )
     return float(confidence)
 
 
@@ -81,7 +87,7 @@ def checked_array(values: npt.ArrayLike, name: str) -> FloatArray:
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
         raise ValueError(
-            f"{name}: {bad.size} of {array.size} values are not finite, first {array[bad[0]]} at row {bad[0]}; "
+            f"{name}: {bad.size} of {array.size} values are not finite, first at row {bad[0]}; "
             "leave unscored rows out and count them in the coverage"
         )
     return array

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ..absent import Unmeasured
 from .bounded import Bounds, checked_bounds, dirichlet_ends
-from .clusters import FEW_CLUSTERS, Partition, partition
+from .clusters import Partition, partition
 from .estimate import Estimate, FloatArray, IntArray, Interval, checked_array, checked_confidence
 from .quantiles import normal_quantile, t_quantile
 from .resampling import paired_bootstrap
@@ -23,12 +23,13 @@ def mean_t(
 ) -> Estimate | Unmeasured:
     """``mean_t(candidate_f1 - base_f1, bounds=(-1, 1))``: the mean of independent examples, t interval.
 
-    Pass differences for a paired comparison. ``bounds`` is the range the values cannot leave; give it wherever
-    there is one. A sample in which nothing (or almost nothing) varied knows little about the rare case that it
-    did not draw, and the t interval, which reads its width off the sample's variance, then claims certainty.
-    With bounds such an interval is widened to what n and the bounds allow (`constant_ends`,
-    `dirichlet_ends`); all of 50 differences 0 within (-1, 1) give -0.058 to 0.058, not 0 to 0, and
-    ``standard_error`` is None. Without bounds nothing can be said about the unseen: width zero, and a warning.
+    Pass differences for a paired comparison. ``bounds`` is the range the values cannot leave; give it
+    wherever there is one. A sample in which nothing (or almost nothing) varied knows little about the rare
+    case that it did not draw, and the t interval, which reads its width off the sample's variance, then
+    claims certainty. With bounds such an interval is widened to what n and the bounds allow
+    (`constant_ends`, `dirichlet_ends`); all of 50 differences 0 within (-1, 1) give -0.058 to 0.058, not 0
+    to 0, and ``standard_error`` is None. Without bounds nothing can be said about the unseen: width zero,
+    and a warning.
 
     Unmeasured for n < 2. Raises ``ValueError`` on non-finite values or values outside of bounds.
     Source: Student 1908. Limit: skewed values without bounds, see the warning.
@@ -49,9 +50,10 @@ def clustered_mean(
     SE = sqrt(G/(G-1) * sum_g (sum_{i in g} (d_i - dbar))^2) / n, t with G - 1 degrees of freedom. With one
     row per group it is exactly `mean_t`'s. ``groups`` are integer codes >= 0, shape (n,).
 
-    Under 20 effective clusters (n^2 / sum n_g^2) the interval is united with a seeded cluster bootstrap (see
-    `paired_bootstrap`) and carries a warning: with few skewed clusters either of the two alone ran short in
-    simulation, plain percentile and BCa intervals most of all. ``bounds`` as in `mean_t`, counted in clusters.
+    Under 20 effective clusters (n^2 / sum n_g^2) the interval is united with a seeded cluster bootstrap
+    (see `paired_bootstrap`) and carries a warning: with few skewed clusters either of the two alone ran
+    short in simulation, plain percentile and BCa intervals most of all. ``bounds`` as in `mean_t`, counted
+    in clusters.
 
     Unmeasured for n < 2 or fewer than two clusters.
     Source: Miller, arXiv 2411.00640, with the G/(G-1) of Cameron and Miller 2015 (J. Human Resources 50).
@@ -69,13 +71,13 @@ def mean_of_influence(
 ) -> Estimate | Unmeasured:
     """``mean_of_influence(auc, psi)``: t interval for any smooth functional of the examples (delta method).
 
-    ``influence[i]`` is psi_i, the effect of example i on ``value`` in units of value: moving the weight of i
-    from 1/n to 1/n + e changes the value by e * psi_i. The psi_i sum to zero. SE as in `clustered_mean`, with
-    psi in place of d - dbar; n/(n-1) instead of G/(G-1) without groups.
+    ``influence[i]`` is psi_i, the effect of example i on ``value`` in units of value: moving the weight of
+    i from 1/n to 1/n + e changes the value by e * psi_i. The psi_i sum to zero. SE as in `clustered_mean`,
+    with psi in place of d - dbar; n/(n-1) instead of G/(G-1) without groups.
 
     Unmeasured for n < 2 or fewer than two clusters. Raises ``ValueError`` where the influence values do not
     sum to zero (then they are not influence values) or the value is not finite.
-    Source: Hampel 1974 (JASA 69); Huber and Ronchetti, Robust Statistics, section 1.5.
+    Source: Hampel 1974, JASA 69:383-393.
     """
     confidence = checked_confidence(confidence)
     psi = checked_array(influence, "influence")
@@ -87,7 +89,7 @@ def mean_of_influence(
     size = fsum(np.abs(psi).tolist())
     if abs(fsum(psi.tolist())) > 1e-6 * size + _ROUNDING * abs(value) * psi.size:
         raise ValueError(
-            f"influence: found a sum of {fsum(psi.tolist())!r} over values of total size {size!r}; expected 0; "
+            f"influence: found a sum of {fsum(psi.tolist()):g}, sizes summing to {size:g}; expected 0; "
             "subtract their mean if the value is estimated from these same examples"
         )
     return studentised(float(value), psi, units, confidence, seed)
@@ -111,7 +113,7 @@ def studentised(
     seed: int,
     bounds: Bounds | None = None,
 ) -> Estimate:
-    """The one t interval of this package; psi sums to zero, bounds only where value is the mean of value + psi."""
+    """The one t interval of this package. psi sums to zero; bounds are those of the rows value + psi."""
     n, count = units.codes.size, units.count
     sums, sizes = units.sums(psi), units.sizes
     error = sqrt(count / (count - 1) * fsum(np.square(sums).tolist())) / n
@@ -121,9 +123,7 @@ def studentised(
     method = "clustered t" if units.grouped else "t"
     warnings: list[str] = []
     if units.few:
-        warnings.append(
-            f"{count} clusters, effectively {units.effective:.1f}, fewer than {FEW_CLUSTERS}: rough interval"
-        )
+        warnings.append(units.few_warning)
         if not constant:
             low, high = _with_bootstrap(value, sums, sizes, confidence, seed, low, high)
             method += " united with cluster bootstrap"
@@ -135,12 +135,13 @@ def studentised(
         method = "bound of a constant sample" if constant else method + " united with Dirichlet bound"
     if constant:
         warnings.append(
-            f"all {count} {units.units} agree: the width rests on "
+            f"all {count} {units.noun} agree: the width rests on "
             + ("nothing, and is zero" if bounds is None else "their number and the range of the values")
         )
     elif skewed and bounds is None:
         end = "upper" if fsum((sums**3).tolist()) > 0 else "lower"
-        warnings.append(f"skewed values: the {end} end errs in about {miss:.0%}, not {1 - confidence:.2g}")
+        nominal = 100 * (1 - confidence)
+        warnings.append(f"skewed values: the {end} end errs in about {100 * miss:.2g} %, not {nominal:.2g} %")
     if bounds is not None:
         low, high = min(max(low, bounds[0]), value), max(min(high, bounds[1]), value)
     spread = None if constant and bounds is not None else (0.0 if constant else error)
@@ -182,7 +183,7 @@ def _error_rate(sums: FloatArray, confidence: float) -> float:
     """How often the worse end of the t interval misses, by the first Edgeworth term of the t statistic.
 
     1 - c + |skewness| (2 z^2 + 1) phi(z) / (6 sqrt(units)). Source: Hall 1992, The Bootstrap and Edgeworth
-    Expansion, section 2.6. It foretold simulated rates (exponential values, n = 30: 0.09; seen 0.10).
+    Expansion, chapter 2. It foretold simulated rates (exponential values, n = 30: 0.09; seen 0.10).
     """
     z = normal_quantile(confidence)
     second = fsum(np.square(sums).tolist()) / sums.size

@@ -10,7 +10,7 @@ import numpy as np
 def _special(name: str, *arguments: float) -> float:
     from scipy import special  # pyright: ignore[reportMissingTypeStubs]
 
-    function = cast(Any, getattr(cast(Any, special), name))
+    function: Any = getattr(special, name)  # compiled, without type information
     return float(cast(np.float64, function(*arguments)))
 
 

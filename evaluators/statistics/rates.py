@@ -42,8 +42,8 @@ def paired_proportions(
     """``paired_proportions(candidate_right, base_right)``: difference of two rates over the same examples.
 
     Both arrays hold 0/1 (or booleans), shape (n,), row i the same example. The value is candidate minus
-    baseline, the interval Tango's score interval: it keeps its level at small n and few disagreements, where
-    the Wald interval does not, and is never of width zero, also when no example tells the two apart.
+    baseline, the interval Tango's score interval: it keeps its level at small n and few disagreements,
+    where the Wald interval does not, and is never of width zero, also when no example tells the two apart.
     ``standard_error`` is half the interval in units of z. Independent examples; for clustered ones use
     `clustered_mean` of the differences with ``bounds=(-1, 1)``.
 
@@ -61,10 +61,12 @@ def paired_proportions(
 
 
 def paired_counts(gained: int, lost: int, n: int, confidence: float = 0.95) -> Estimate | Unmeasured:
-    """`paired_proportions` from counts: ``gained`` only the candidate is right, ``lost`` only the baseline."""
+    """`paired_proportions` from counts: ``gained`` only candidate right, ``lost`` only baseline right."""
     z = normal_quantile(checked_confidence(confidence))
     if gained < 0 or lost < 0 or gained + lost > n:
-        raise ValueError(f"paired counts: found {gained} gained and {lost} lost of {n}; expected at most n in all")
+        raise ValueError(
+            f"paired counts: found {gained} gained and {lost} lost of {n}; expected at most n in all"
+        )
     if n < 2:
         return Unmeasured(f"{n} paired example{'' if n == 1 else 's'}: an interval needs at least 2")
     value = (gained - lost) / n
@@ -96,7 +98,7 @@ def _only_binary(values: FloatArray, name: str) -> None:
 
 
 def tango_variance(gained: int, lost: int, n: int, difference: float) -> float:
-    """n^2 times the variance of the observed difference, were the true one ``difference`` (Tango's eq. 12).
+    """n^2 times the variance of the observed difference, were the true one ``difference`` (Tango 1998).
 
     The share of losses q is its maximum-likelihood value under that difference, the larger root of
     2n q^2 - (gained + lost - (2n - gained + lost) D) q - lost D (1 - D) = 0.

@@ -30,6 +30,7 @@ from .wording import (
     PROSE_SENTENCES,
     SALUTATIONS,
     WORDING,
+    QueueWording,
 )
 
 QUEUES: Final[tuple[str, ...]] = tuple(WORDING)
@@ -203,26 +204,29 @@ def _ticket_text(pair: tuple[str, str], rng: random.Random) -> str:
 
 
 def _prose_texts(count: int, rng: random.Random) -> list[str]:
+    """Different documents. Each keeps to one person, one queue and one topic.
+
+    The topic is the field that its things come from: what belongs together is known before any fine-tuning. The
+    queue that it names is drawn apart from the topic: which queue a thing belongs to is not.
+    """
     texts: dict[str, None] = {}
     while len(texts) < count:
-        length = rng.choice(PROSE_LENGTHS)
-        sentences = rng.sample(PROSE_SENTENCES, length)
-        texts[" ".join(_prose_sentence(sentence, rng) for sentence in sentences)] = None
+        topic, queue, name = WORDING[rng.choice(QUEUES)], rng.choice(QUEUES), rng.choice(NAMES)
+        sentences = rng.sample(PROSE_SENTENCES, rng.choice(PROSE_LENGTHS))
+        texts[" ".join(_prose_sentence(pattern, topic, queue, name, rng) for pattern in sentences)] = None
     return list(texts)
 
 
-def _prose_sentence(pattern: str, rng: random.Random) -> str:
-    queue, queue2 = rng.sample(QUEUES, 2)
-    name, other = rng.sample(NAMES, 2)
-    noun, noun2 = (rng.choice(WORDING[rng.choice(QUEUES)].nouns) for _ in range(2))
+def _prose_sentence(pattern: str, topic: QueueWording, queue: str, name: str, rng: random.Random) -> str:
+    noun, noun2 = rng.sample(topic.nouns, 2)
     return pattern.format(
         queue=queue,
-        queue2=queue2,
+        queue2=rng.choice([other for other in QUEUES if other != queue]),
         name=name,
-        other=other,
+        other=rng.choice([other for other in NAMES if other != name]),
         noun=noun,
         noun2=noun2,
-        phrase=rng.choice(WORDING[rng.choice(QUEUES)].phrases),
+        phrase=rng.choice(topic.phrases),
         place=rng.choice(PLACES),
         day=rng.choice(DAYS),
         month=rng.choice(MONTHS),

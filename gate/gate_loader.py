@@ -1,0 +1,218 @@
+"""Read and check a gate file. Every fault is reported in one go: line, key path, found, expected, suggestion."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+
+from finetune_gate.evaluators.catalog import BUILT_IN, evaluator_class
+from finetune_gate.evaluators.datasets import Dataset, load_dataset
+from finetune_gate.evaluators.errors import ConfigurationError, DatasetError, Problem
+from finetune_gate.evaluators.evaluator import Evaluator
+
+from .gate_file import Gate, GateFile
+from .rules import Rule
+from .strict_yaml import Document, read_yaml
+
+Keys = tuple[str | int, ...]
+
+
+def load_gate_file(path: Path) -> Gate:
+    """Raises ConfigurationError with every problem of the file."""
+    document = read_yaml(path)
+    problems: list[Problem] = []
+    settings: GateFile | None = None
+    try:
+        settings = GateFile.model_validate(document.value)
+    except ValidationError as error:
+        problems += _problems(document, error, GateFile)
+    evaluators = _build_evaluators(document, problems)
+    problems += _unknown_names(document, evaluators)
+    if problems or settings is None:
+        raise ConfigurationError(*problems)
+    digest = hashlib.sha256(document.content).hexdigest()
+    return Gate(path.resolve(), digest, settings, evaluators)
+
+
+def load_data(gate: Gate) -> Mapping[str, Dataset]:
+    """Read every dataset of the gate file and check that each evaluator can use its own.
+
+    Raises DatasetError with the faults of all datasets.
+    """
+    data: dict[str, Dataset] = {}
+    problems: list[Problem] = []
+    for name, source in gate.file.data.items():
+        try:
+            data[name] = load_dataset(name, source, gate.folder)
+        except DatasetError as error:
+            problems += error.problems
+    for evaluator in gate.evaluators.values():
+        if all(name in data for name in evaluator.reads()):
+            problems += evaluator.check(data)
+    problems += _unknown_slices(gate, data)
+    if problems:
+        raise DatasetError(*problems)
+    return data
+
+
+def suggestion(wrong: str, known: Iterable[str]) -> str:
+    """``did you mean 'accuracy'?`` where something is close, else what there is."""
+    options = sorted(known)
+    close = difflib.get_close_matches(wrong, options, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"one of {', '.join(options) or 'none'}"
+
+
+def _key_path(keys: Sequence[str | int]) -> str:
+    path = ""
+    for key in keys:
+        path += f"[{key}]" if isinstance(key, int) else f".{key}" if path else key
+    return path
+
+
+def _place(document: Document, keys: Sequence[str | int]) -> str:
+    return f"{document.path}:{document.line(keys)} {_key_path(keys)}".rstrip()
+
+
+def _problems(document: Document, error: ValidationError, model: type[BaseModel], prefix: Keys = ()) -> list[Problem]:
+    problems: list[Problem] = []
+    seen: set[tuple[object, ...]] = set()
+    for fault in error.errors(include_url=False):
+        location = tuple(key for key in fault["loc"] if not _is_union_branch(key))
+        keys = (*prefix, *location)
+        where = _place(document, keys)
+        if fault["type"] == "extra_forbidden":
+            way_out = suggestion(str(location[-1]), _known_keys(model, location[:-1]))
+            problem = Problem(where, f"unknown key {location[-1]!r}", way_out=way_out)
+        elif fault["type"] == "missing":
+            problem = Problem(where, f"{location[-1]!r} is missing")
+        else:
+            message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+            found: object = fault["input"]
+            if isinstance(found, (dict, list)) and fault["type"] == "value_error":
+                problem = Problem(where, message)
+            else:
+                problem = Problem(where, repr(found)[:120], message)
+        if (where, problem.found) not in seen:
+            seen.add((where, problem.found))
+            problems.append(problem)
+    return problems
+
+
+def _is_union_branch(key: str | int) -> bool:
+    """pydantic names the branch of a union that it tried, such as ``constrained-float``; people did not write that."""
+    return isinstance(key, str) and (key.startswith(("constrained-", "literal[", "function-")) or key == "none")
+
+
+def _known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The keys that would have been accepted at ``location``."""
+    found: Any = model
+    for key in location:
+        if isinstance(key, int) or not hasattr(found, "model_fields"):
+            continue
+        field = found.model_fields.get(key)
+        candidates = [] if field is None else _models_in(field.annotation)
+        found = candidates[0] if candidates else None
+    return list(cast("Mapping[str, object]", found.model_fields)) if hasattr(found, "model_fields") else []
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for argument in getattr(annotation, "__args__", ()) for model in _models_in(argument)]
+
+
+def _build_evaluators(document: Document, problems: list[Problem]) -> dict[str, Evaluator]:
+    built: dict[str, Evaluator] = {}
+    for index, entry in enumerate(_items(_mapping(document.value).get("evaluators"))):
+        keys: Keys = ("evaluators", index)
+        if len(_mapping(entry)) != 1:
+            shown = "- classification: {data: holdout, labels: [a, b]}"
+            problems.append(Problem(_place(document, keys), repr(entry)[:80], f"one evaluator, such as {shown}"))
+            continue
+        ((kind, settings),) = _mapping(entry).items()
+        if kind not in BUILT_IN:
+            way_out = suggestion(str(kind), BUILT_IN)
+            problems.append(Problem(_place(document, keys), f"unknown evaluator {kind!r}", way_out=way_out))
+            continue
+        found = evaluator_class(kind)
+        try:
+            evaluator = cast("Evaluator", found.model_validate(settings))
+        except ValidationError as error:
+            problems += _problems(document, error, found, (*keys, kind))
+            continue
+        if evaluator.title in built:
+            way_out = f"give one of them a `name:`, such as {evaluator.title}_2"
+            problems.append(
+                Problem(_place(document, keys), f"a second evaluator called {evaluator.title!r}", "unique names", way_out)
+            )
+            continue
+        built[evaluator.title] = evaluator
+    return built
+
+
+def _unknown_names(document: Document, evaluators: Mapping[str, Evaluator]) -> list[Problem]:
+    """Names that refer to nothing; read from the raw document, so that they show beside faults of other kinds."""
+    top = _mapping(document.value)
+    data = _mapping(top.get("data"))
+    entries = _items(top.get("evaluators"))
+    problems: list[Problem] = []
+    for index, entry in enumerate(entries):
+        for kind, settings in _mapping(entry).items():
+            wanted = _mapping(settings).get("data")
+            if isinstance(wanted, str) and data and wanted not in data:
+                where = _place(document, ("evaluators", index, kind, "data"))
+                problems.append(Problem(where, f"no dataset {wanted!r}", way_out=suggestion(wanted, data)))
+    known = {f"{title}.{metric.name}" for title, evaluator in evaluators.items() for metric in evaluator.metrics()}
+    rules = [_mapping(rule) for rule in _items(top.get("rules"))]
+    for index, rule in enumerate(rules):
+        metric = rule.get("metric")
+        if isinstance(metric, str) and len(evaluators) == len(entries) and metric not in known:
+            where = _place(document, ("rules", index, "metric"))
+            problems.append(Problem(where, f"unknown metric {metric!r}", way_out=suggestion(metric, known)))
+        if rule.get("against") == "champion" and "champion" in top and top["champion"] is None:
+            where = _place(document, ("rules", index, "against"))
+            problems.append(Problem(where, "against: champion, and `champion` is null", "a champion to compare with"))
+    if rules and all(rule.get("severity") == "warn" for rule in rules):
+        where = _place(document, ("rules",))
+        way_out = "without one, no version could ever be promoted"
+        problems.append(Problem(where, "every rule is a warning", "at least one blocking rule", way_out))
+    return problems
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
+
+
+def _items(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _unknown_slices(gate: Gate, data: Mapping[str, Dataset]) -> list[Problem]:
+    problems: list[Problem] = []
+    for index, rule in enumerate(gate.file.rules):
+        evaluator = gate.evaluators[rule.metric.partition(".")[0]]
+        if rule.slice and all(name in data for name in evaluator.reads()):
+            problems += _slice_problems(index, rule, evaluator, data)
+    return problems
+
+
+def _slice_problems(index: int, rule: Rule, evaluator: Evaluator, data: Mapping[str, Dataset]) -> list[Problem]:
+    problems: list[Problem] = []
+    for column, value in rule.slice.items():
+        where = f"rules[{index}].slice.{column}"
+        values = {
+            str(found)
+            for example in evaluator.examples(data)
+            if (found := example.category if column == "category" else example.row.get(column)) is not None
+        }
+        if not values:
+            columns = {name for dataset in evaluator.reads() for name in data[dataset].columns}
+            problems.append(Problem(where, f"no example has a {column!r}", way_out=suggestion(column, columns)))
+        elif value not in values:
+            problems.append(Problem(where, f"no example has {value!r}", way_out=suggestion(value, values)))
+    return problems

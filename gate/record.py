@@ -1,0 +1,312 @@
+"""The decision record: canonical JSON of everything a decision rests on.
+
+    write_record(record, folder / "decision-record.json")
+    record = read_record(path)
+
+``record.digest()`` covers everything but ``run`` (times, machine, trigger): the same evidence gives the same digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from finetune_gate.evaluators.absent import Unmeasured
+from finetune_gate.evaluators.errors import EvaluationError, Problem
+from finetune_gate.evaluators.measurement import Measured, Measurement
+
+from .deciding import Check, Outcome, RuleResult, Verdict
+from .pins import ModelPin
+from .rules import Severity
+
+SCHEMA = "finetune-gate/decision-record/v1"
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class EstimateRecord(_Part):
+    """A value with its one-sided bounds."""
+
+    value: Number
+    low: Number
+    high: Number
+    n: int
+    clusters: int
+    method: str
+    standard_error: Number | None
+    warnings: tuple[str, ...] = ()
+
+
+class UnmeasuredRecord(_Part):
+    """Why there is no value."""
+
+    unmeasured: str
+
+
+MeasuredRecord = EstimateRecord | UnmeasuredRecord
+
+
+class ComparisonRecord(_Part):
+    """A baseline's own value, and candidate minus baseline."""
+
+    baseline: MeasuredRecord
+    difference: MeasuredRecord
+
+
+class MeasurementRecord(_Part):
+    """One metric on one slice, for every model of the run."""
+
+    metric: str
+    higher_is_better: bool
+    unit: str
+    slice: dict[str, str]
+    confidence: Number
+    planned: int
+    scored: dict[str, int]
+    candidate: MeasuredRecord
+    comparisons: dict[str, ComparisonRecord]
+
+
+class CheckRecord(_Part):
+    """One comparison of a rule. ``against`` is None where the candidate's own value is bounded."""
+
+    against: str | None
+    bound: Number
+    side: Literal["at least", "at most"]
+    measured: MeasuredRecord
+    outcome: Outcome
+    needed: int | None
+
+
+class RuleRecord(_Part):
+    """A rule of the gate file and what became of it. ``settings`` are the rule's own, defaults included."""
+
+    index: int
+    text: str
+    metric: str
+    severity: Severity
+    outcome: Outcome
+    sentence: str
+    checks: tuple[CheckRecord, ...]
+    settings: dict[str, object]
+
+
+class ModelRecord(_Part):
+    """One model of the run, as pinned."""
+
+    role: Literal["candidate", "base", "champion"]
+    label: str
+    uri: str
+    name: str | None
+    version: str | None
+    run_id: str | None
+    origin: str
+    layout: str
+    digest: str
+    files_digest: str
+    facts: dict[str, str | int | float | bool | None]
+
+
+class DatasetRecord(_Part):
+    """One dataset, by the digest of its file."""
+
+    name: str
+    file: str
+    digest: str
+    rows: int
+
+
+class EvaluatorRecord(_Part):
+    """One evaluator: enough to build it again."""
+
+    title: str
+    kind: str
+    version: int
+    settings: dict[str, object]
+
+
+class GateFileRecord(_Part):
+    """The gate file's digest and every setting it came to, defaults included."""
+
+    digest: str
+    settings: dict[str, object]
+
+
+class ScoreTableRecord(_Part):
+    """The score table kept beside the record; ``digest`` is over its rows, not over the file's bytes."""
+
+    file: str
+    digest: str
+    rows: int
+
+
+class RunRecord(_Part):
+    """What happened to be so when the decision was made. Not part of the evidence, nor of the digest."""
+
+    key: str
+    trigger: str
+    actor: str
+    started_at: str
+    seconds: dict[str, Number]
+    software: dict[str, str]
+    dry_run: bool
+    tracking_uri: str
+    asked: dict[str, int]
+    stored: dict[str, int]
+
+
+class DecisionRecord(_Part):
+    """``decision`` and the ground it stands on. ``today`` is the day on which waivers were judged."""
+
+    schema_: Annotated[Literal["finetune-gate/decision-record/v1"], Field(alias="schema")] = SCHEMA
+    model: str
+    decision: Verdict
+    sentence: str
+    rules: tuple[RuleRecord, ...]
+    measurements: tuple[MeasurementRecord, ...]
+    models: tuple[ModelRecord, ...]
+    champion_note: str
+    identical: tuple[str, ...]
+    datasets: tuple[DatasetRecord, ...]
+    evaluators: tuple[EvaluatorRecord, ...]
+    gate_file: GateFileRecord
+    score_table: ScoreTableRecord
+    seed: int
+    today: str
+    run: RunRecord
+
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+    def role(self, role: str) -> ModelRecord | None:
+        return next((model for model in self.models if model.role == role), None)
+
+    def canonical(self) -> bytes:
+        """Canonical JSON: sorted keys, no spaces, UTF-8, shortest round-trip numbers, no NaN."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON without ``run``."""
+        evidence = self.model_dump(mode="json", exclude={"run"})
+        return hashlib.sha256(canonical_json(evidence)).hexdigest()
+
+
+def canonical_json(value: object) -> bytes:
+    """The one way this project writes JSON that is hashed."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """All of ``content`` under ``path``, or nothing: written beside it, synced, and renamed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_record(record: DecisionRecord, path: Path) -> None:
+    write_bytes_atomically(path, record.canonical() + b"\n")
+
+
+def read_record(path: Path) -> DecisionRecord:
+    """Raises EvaluationError where ``path`` is no decision record of a version this program knows."""
+    try:
+        return DecisionRecord.model_validate_json(path.read_bytes())
+    except OSError as error:
+        way_out = "`finetune-gate run` writes one under .finetune-gate/"
+        raise EvaluationError(Problem(str(path), error.strerror or str(error), "a decision record", way_out)) from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        found = f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"
+        raise EvaluationError(Problem(str(path), found, f"a decision record, {SCHEMA}")) from None
+
+
+def measured_record(measured: Measured) -> MeasuredRecord:
+    if isinstance(measured, Unmeasured):
+        return UnmeasuredRecord(unmeasured=measured.reason)
+    return EstimateRecord(
+        value=measured.value,
+        low=measured.interval.low,
+        high=measured.interval.high,
+        n=measured.n,
+        clusters=measured.clusters,
+        method=measured.method,
+        standard_error=measured.standard_error,
+        warnings=measured.warnings,
+    )
+
+
+def measurement_record(measurement: Measurement) -> MeasurementRecord:
+    return MeasurementRecord(
+        metric=measurement.metric,
+        higher_is_better=measurement.higher_is_better,
+        unit=measurement.unit,
+        slice=dict(measurement.slice),
+        confidence=measurement.confidence,
+        planned=measurement.planned,
+        scored=dict(measurement.scored),
+        candidate=measured_record(measurement.candidate),
+        comparisons={
+            role: ComparisonRecord(
+                baseline=measured_record(comparison.baseline), difference=measured_record(comparison.difference)
+            )
+            for role, comparison in measurement.comparisons.items()
+        },
+    )
+
+
+def rule_record(result: RuleResult) -> RuleRecord:
+    return RuleRecord(
+        index=result.index,
+        text=result.rule.text,
+        metric=result.rule.metric,
+        severity=result.rule.severity,
+        outcome=result.outcome,
+        sentence=result.sentence,
+        checks=tuple(_check_record(check) for check in result.checks),
+        settings=result.rule.model_dump(mode="json"),
+    )
+
+
+def _check_record(check: Check) -> CheckRecord:
+    return CheckRecord(
+        against=check.against,
+        bound=check.bound,
+        side=check.side,
+        measured=measured_record(check.measured),
+        outcome=check.outcome,
+        needed=check.needed,
+    )
+
+
+def model_record(pin: ModelPin, facts: Mapping[str, str | int | float | bool | None]) -> ModelRecord:
+    return ModelRecord(
+        role=pin.role,
+        label=pin.label,
+        uri=pin.uri,
+        name=pin.name,
+        version=pin.version,
+        run_id=pin.run_id,
+        origin=pin.origin,
+        layout=pin.files.layout,
+        digest=pin.files.digest,
+        files_digest=pin.files.files_digest,
+        facts=dict(facts),
+    )

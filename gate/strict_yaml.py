@@ -1,0 +1,94 @@
+"""YAML that means what it says: version 1.2, no duplicate keys, no anchors, no tags, bounded in size.
+
+    document = read_yaml(Path("gate.yaml"))
+    document.value["model"], document.line(("rules", 2, "min"))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from finetune_gate.evaluators.errors import ConfigurationError, Problem
+
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Plain values, and the line each stands on."""
+
+    path: Path
+    content: bytes
+    value: object
+    root: Any
+
+    def line(self, keys: Sequence[str | int]) -> int:
+        """The 1-based line of the value at ``keys``, or of its nearest parent."""
+        node = self.root
+        line = int(node.start_mark.line) + 1
+        for key in keys:
+            found = _child(node, key)
+            if found is None:
+                break
+            line, node = found
+        return line
+
+
+def _child(node: Any, key: str | int) -> tuple[int, Any] | None:
+    if isinstance(node.value, list) and node.id == "mapping":
+        for key_node, value_node in node.value:
+            if key_node.value == key:
+                return int(key_node.start_mark.line) + 1, value_node
+    elif node.id == "sequence" and isinstance(key, int) and key < len(node.value):
+        return int(node.value[key].start_mark.line) + 1, node.value[key]
+    return None
+
+
+def read_yaml(path: Path) -> Document:
+    """Raises ConfigurationError where the file is missing, too large, or says one thing twice."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        way_out = "`finetune-gate init` writes one"
+        raise ConfigurationError(Problem(str(path), error.strerror or str(error), "a gate file", way_out)) from None
+    if len(content) > MAX_BYTES:
+        raise ConfigurationError(Problem(str(path), "larger than 1 MiB", "a gate file"))
+    return parse_yaml(content, path)
+
+
+def parse_yaml(content: bytes, path: Path) -> Document:
+    """Parse bytes already read; ``path`` is only named in errors."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        text = content.decode("utf-8-sig")
+        for event in cast("Any", YAML(typ="safe", pure=True)).parse(text):
+            _refuse(event, path)
+        root = cast("Any", YAML(typ="safe", pure=True)).compose(text)
+        value: object = cast("Any", YAML(typ="safe", pure=True)).load(text)
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(Problem(str(path), f"not UTF-8 at byte {error.start}")) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        found = str(error.problem or error.context or "not YAML").split("\n")[0]
+        raise ConfigurationError(Problem(where, found, "YAML 1.2, each key once")) from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise ConfigurationError(Problem(str(path), f"not YAML: {error}".split("\n")[0])) from None
+    if root is None:
+        raise ConfigurationError(Problem(str(path), "empty", "a gate file", "`finetune-gate init` writes one"))
+    return Document(path, content, value, root)
+
+
+def _refuse(event: Any, path: Path) -> None:
+    where = f"{path}:{event.start_mark.line + 1}"
+    if getattr(event, "anchor", None):
+        raise ConfigurationError(Problem(where, "an anchor or alias", "every value written out where it stands"))
+    tag = getattr(event, "tag", None) or (getattr(event, "ctag", None) and str(event.ctag))
+    if tag and tag != "None" and not str(tag).startswith("tag:yaml.org,2002:"):
+        raise ConfigurationError(Problem(where, f"tag {tag}", "plain values without tags"))
