@@ -13,7 +13,8 @@ def independent_difference(first: Estimate, second: Estimate) -> Estimate:
     For differences in differences. Both estimates at the same confidence. The ends square and add the
     distances of the estimates' own ends (low = d - sqrt((v1 - low1)^2 + (high2 - v2)^2)), so that lopsided
     and constant samples keep their say; SE = sqrt(SE1^2 + SE2^2), None where either is. Never for paired
-    data. Source: Zou and Donner 2008, Statistics in Medicine 27:1693-1702.
+    data.
+    Source: Zou and Donner 2008, Statistics in Medicine 27:1693-1702.
     """
     value = first.value - second.value
     low = value - sqrt((first.value - first.interval.low) ** 2 + (second.interval.high - second.value) ** 2)

@@ -71,9 +71,9 @@ def mean_of_influence(
 ) -> Estimate | Unmeasured:
     """``mean_of_influence(auc, psi)``: t interval for any smooth functional of the examples (delta method).
 
-    ``influence[i]`` is psi_i, the effect of example i on ``value`` in units of value: moving the weight of
-    i from 1/n to 1/n + e changes the value by e * psi_i. The psi_i sum to zero. SE as in `clustered_mean`,
-    with psi in place of d - dbar; n/(n-1) instead of G/(G-1) without groups.
+    ``influence[i]`` is psi_i, the effect of example i on ``value`` in units of value: giving example i a
+    small share e of all weight, at the cost of all alike, changes the value by e * psi_i. The psi_i sum to
+    zero. SE as in `clustered_mean`, with psi in place of d - dbar; n/(n-1) for G/(G-1) without groups.
 
     Unmeasured for n < 2 or fewer than two clusters. Raises ``ValueError`` where the influence values do not
     sum to zero (then they are not influence values) or the value is not finite.

@@ -33,9 +33,9 @@ def ratio(
     SE(R).
 
     Unmeasured for fewer than two rows or clusters, denominators that sum to zero, and exp beyond float
-    range. Raises ``ValueError`` on negative denominators, non-finite values or unequal lengths. Source:
-    Cochran 1977, Sampling Techniques, chapter 6 (delta method). Limit: documents are the units; a corpus of
-    few documents, however long, is a small sample.
+    range. Raises ``ValueError`` on negative denominators, non-finite values or unequal lengths.
+    Source: Cochran 1977, Sampling Techniques, chapter 6 (delta method). Limit: documents are the units; a
+    corpus of few documents, however long, is a small sample.
     """
     confidence = checked_confidence(confidence)
     num, den = checked_array(numerator, "numerator"), checked_array(denominator, "denominator")
