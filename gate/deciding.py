@@ -75,12 +75,14 @@ class Circumstances:
     """What a decision must know besides measurements.
 
     ``identical`` names baselines whose files are the candidate's own. ``has_champion`` is False for a first model.
-    ``today`` is the day on which waivers are judged, pinned when the run started.
+    ``today`` is the day on which waivers are judged, pinned when the run started. ``champion_moved`` says where the
+    champion alias was found just before promotion, if that was no longer where it pointed when the run began.
     """
 
     has_champion: bool
     identical: tuple[str, ...]
     today: date
+    champion_moved: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,9 @@ def decide(
     passed = [result for result in blocking if result.outcome == "passed"]
     if not passed:
         return Decision("hold", "Hold: no blocking rule passed by measurement.", results)
+    if circumstances.champion_moved is not None:
+        sentence = f"Hold: every blocking rule passed, but meanwhile {circumstances.champion_moved}; gate it again."
+        return Decision("hold", sentence, results)
     return Decision("promote", _promoted(passed, results, circumstances), results)
 
 

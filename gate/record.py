@@ -150,6 +150,16 @@ class ScoreTableRecord(_Part):
     rows: int
 
 
+class ActionRecord(_Part):
+    """What acting on the decision changed. ``outcome`` none: nothing was to be changed; dry_run: nothing could be."""
+
+    outcome: Literal["moved", "already_there", "stale", "none", "dry_run"]
+    alias: str
+    before: str | None
+    after: str | None
+    detail: str
+
+
 class RunRecord(_Part):
     """What happened to be so when the decision was made. Not part of the evidence, nor of the digest."""
 
@@ -163,6 +173,7 @@ class RunRecord(_Part):
     tracking_uri: str
     asked: dict[str, int]
     stored: dict[str, int]
+    action: ActionRecord | None = None
 
 
 class DecisionRecord(_Part):
@@ -176,6 +187,7 @@ class DecisionRecord(_Part):
     measurements: tuple[MeasurementRecord, ...]
     models: tuple[ModelRecord, ...]
     champion_note: str
+    champion_moved: str | None = None
     identical: tuple[str, ...]
     datasets: tuple[DatasetRecord, ...]
     evaluators: tuple[EvaluatorRecord, ...]

@@ -18,9 +18,7 @@ def checked_bounds(bounds: Bounds, values: FloatArray) -> Bounds:
     if not (np.isfinite(low) and np.isfinite(high) and low < high):
         raise ValueError(f"bounds: found {bounds!r}; expected finite (low, high), low < high")
     if values.size and (values.min() < low or values.max() > high):
-        raise ValueError(
-            f"bounds: found values from {values.min()} to {values.max()}; expected within {bounds!r}"
-        )
+        raise ValueError(f"bounds: found values from {values.min()} to {values.max()}; expected within {bounds!r}")
     return low, high
 
 
@@ -35,8 +33,8 @@ def unseen_share(units: int, confidence: float) -> float:
 def constant_ends(value: float, units: int, bounds: Bounds, confidence: float) -> tuple[float, float]:
     """Ends for the mean of a bounded quantity after ``units`` independent draws all gave ``value``.
 
-    low = value - (value - lo) p and high = value + (hi - value) p, p = `unseen_share`. Exact for every
-    distribution on [lo, hi], not only for two-valued ones: where the true mean lies below low, Markov's
+    low = value - (value - lo) p and high = value + (hi - value) p, p = `unseen_share`. Holds for every
+    distribution on [lo, hi], and is exact for two-valued ones: where the true mean lies below low, Markov's
     inequality gives one draw of ``value`` or more a probability under (1 - c)^(1/units), and so all of them
     one under 1 - c. Hoeffding's bound ignores that nothing varied and is wider.
     """
@@ -52,10 +50,10 @@ def dirichlet_ends(
     The (1 - c) quantile of the mean under Dirichlet(1, ..., 1) weights on the units and one more at the
     lower bound, and its mirror image: what has not been seen is taken to be as bad as it can be. For 0/1
     values it is Clopper and Pearson's interval, for constant ones `constant_ends`, so that it joins both
-    smoothly; no assumption of normality at any n. By simulation with 10,000 seeded draws. Source: Gaffke
-    2005 (Mathematical Methods of Statistics 14); Learned-Miller and Thomas, arXiv 1905.06208, who find its
-    level kept in every case tried and conjecture that it always is. For clusters of unequal size the added
-    unit has their mean size, an extension of our own.
+    smoothly; no assumption of normality at any n. By simulation with 10,000 seeded draws. For clusters
+    of unequal size the added unit has their mean size, an extension of our own.
+    Source: Gaffke 2005 (Mathematical Methods of Statistics 14); Learned-Miller and Thomas, arXiv 1905.06208,
+    who find its level kept in every case tried and conjecture that it always is.
     """
     kinds, counts = np.unique(np.stack([totals, sizes]), axis=1, return_counts=True)
     typical = float(sizes.mean())

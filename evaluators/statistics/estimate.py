@@ -27,9 +27,7 @@ class Interval:
 
     def __post_init__(self) -> None:
         if not (isfinite(self.low) and isfinite(self.high) and self.low <= self.high):
-            raise ValueError(
-                f"interval ends: found {self.low!r}, {self.high!r}; expected finite, low <= high"
-            )
+            raise ValueError(f"interval ends: found {self.low!r}, {self.high!r}; expected finite, low <= high")
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
@@ -60,18 +58,14 @@ class Estimate:
     def __post_init__(self) -> None:
         if self.value not in self.interval:
             raise ValueError(f"estimate: {self.value!r} is outside of its own interval {self.interval}")
-        if self.standard_error is not None and not (
-            isfinite(self.standard_error) and self.standard_error >= 0
-        ):
+        if self.standard_error is not None and not (isfinite(self.standard_error) and self.standard_error >= 0):
             raise ValueError(f"standard error: found {self.standard_error!r}; expected a finite number >= 0")
 
 
 def checked_confidence(confidence: float) -> float:
     """One-sided, strictly between 0.5 and 1. Raises ``ValueError`` otherwise (95 for 0.95, say)."""
     if not 0.5 < confidence < 1:
-        raise ValueError(
-            f"confidence: found {confidence!r}; expected a share such as 0.95, above 0.5, below 1"
-        )
+        raise ValueError(f"confidence: found {confidence!r}; expected a share such as 0.95, above 0.5, below 1")
     return float(confidence)
 
 

@@ -182,14 +182,16 @@ def _with_bootstrap(
 def _error_rate(sums: FloatArray, confidence: float) -> float:
     """How often the worse end of the t interval misses, by the first Edgeworth term of the t statistic.
 
-    1 - c + |skewness| (2 z^2 + 1) phi(z) / (6 sqrt(units)). Source: Hall 1992, The Bootstrap and Edgeworth
-    Expansion, chapter 2. It foretold simulated rates (exponential values, n = 30: 0.09; seen 0.10).
+    1 - c + |skewness| (2 z^2 + 1) phi(z) / (6 sqrt(units)). For 30 clusters of skewness 2 it says 9 %, where
+    simulation gave 10 %. Source: Hall 1992, The Bootstrap and Edgeworth Expansion, chapter 2.
     """
-    z = normal_quantile(confidence)
-    second = fsum(np.square(sums).tolist()) / sums.size
-    if second <= 0:
+    largest = float(np.abs(sums).max())
+    if largest == 0:
         return 1 - confidence
-    third = fsum((sums**3).tolist()) / sums.size
+    scaled = sums / largest
+    second = fsum(np.square(scaled).tolist()) / sums.size
+    third = fsum((scaled**3).tolist()) / sums.size
+    z = normal_quantile(confidence)
     density = exp(-z * z / 2) / sqrt(2 * pi)
     extra = abs(third) / second**1.5 * (2 * z * z + 1) * density / (6 * sqrt(sums.size))
     return min(0.5, 1 - confidence + extra)

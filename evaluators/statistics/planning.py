@@ -56,9 +56,7 @@ def planned_error(discordance: float, n: int) -> float:
     return sqrt(discordance / n)
 
 
-def paired_sample_size(
-    discordance: float, difference: float, confidence: float = 0.95, power: float = 0.8
-) -> int:
+def paired_sample_size(discordance: float, difference: float, confidence: float = 0.95, power: float = 0.8) -> int:
     """Examples needed to show that two paired rates differ, where they do by ``difference``.
 
     (z_c sqrt(p) + z_power sqrt(p - d^2))^2 / d^2, p the discordance. ``confidence`` is one-sided: 0.975 for
@@ -71,9 +69,7 @@ def paired_sample_size(
     return ceil((z * sqrt(discordance) + z_power * sqrt(discordance - difference**2)) ** 2 / difference**2)
 
 
-def noninferiority_sample_size(
-    discordance: float, margin: float, confidence: float = 0.95, power: float = 0.8
-) -> int:
+def noninferiority_sample_size(discordance: float, margin: float, confidence: float = 0.95, power: float = 0.8) -> int:
     """Examples needed to show "not worse by more than ``margin``" where two paired rates are in truth
     equal.
 

@@ -64,9 +64,7 @@ def paired_counts(gained: int, lost: int, n: int, confidence: float = 0.95) -> E
     """`paired_proportions` from counts: ``gained`` only candidate right, ``lost`` only baseline right."""
     z = normal_quantile(checked_confidence(confidence))
     if gained < 0 or lost < 0 or gained + lost > n:
-        raise ValueError(
-            f"paired counts: found {gained} gained and {lost} lost of {n}; expected at most n in all"
-        )
+        raise ValueError(f"paired counts: found {gained} gained and {lost} lost of {n}; expected at most n in all")
     if n < 2:
         return Unmeasured(f"{n} paired example{'' if n == 1 else 's'}: an interval needs at least 2")
     value = (gained - lost) / n

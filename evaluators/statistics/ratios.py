@@ -112,9 +112,7 @@ def exponential(estimate: Estimate) -> Estimate | Unmeasured:
     except OverflowError:
         return Unmeasured(f"exp({estimate.interval.high:g}) is beyond the range of numbers")
     error = None if estimate.standard_error is None else value * estimate.standard_error
-    return replace(
-        estimate, value=value, interval=interval, standard_error=error, method=f"exp of {estimate.method}"
-    )
+    return replace(estimate, value=value, interval=interval, standard_error=error, method=f"exp of {estimate.method}")
 
 
 def _linearised(num: FloatArray, den: FloatArray) -> tuple[float, FloatArray] | Unmeasured:

@@ -86,9 +86,7 @@ def paired_bootstrap(
     lost = int(np.count_nonzero(~np.isfinite(replicates)))
     if not isfinite(value) or lost:
         where = "the sample itself" if not isfinite(value) else f"{lost} of {resamples} resamples"
-        return Unmeasured(
-            f"the statistic is undefined in {where}; define it for absent classes, or merge rare ones"
-        )
+        return Unmeasured(f"the statistic is undefined in {where}; define it for absent classes, or merge rare ones")
 
     if bounds is not None:
         bounds = checked_bounds(bounds, np.asarray([value]))
@@ -96,21 +94,15 @@ def paired_bootstrap(
     rounding = _ROUNDING * max(abs(value), float(np.abs(replicates).max()))
     if float(np.ptp(replicates)) <= rounding:
         low, high = (value, value) if bounds is None else constant_ends(value, plan.units, bounds, confidence)
-        ground = (
-            "nothing, and is zero" if bounds is None else f"the number of {plan.noun} and the value's range"
-        )
+        ground = "nothing, and is zero" if bounds is None else f"the number of {plan.noun} and the value's range"
         warnings.append(f"no resample changes the value: the width rests on {ground}")
         spread = 0.0 if bounds is None else None
-        return Estimate(
-            value, Interval(low, high), n, plan.units, "constant bootstrap", spread, tuple(warnings)
-        )
+        return Estimate(value, Interval(low, high), n, plan.units, "constant bootstrap", spread, tuple(warnings))
     below = float(np.count_nonzero(replicates < value - rounding))
     above = float(np.count_nonzero(replicates > value + rounding))
     if (not below or not above) and below + above > 0.9 * resamples:
         side = "below" if below else "above"
-        return Unmeasured(
-            f"all resamples lie {side} the value: resampling biases this statistic, no interval fits"
-        )
+        return Unmeasured(f"all resamples lie {side} the value: resampling biases this statistic, no interval fits")
     if plan.few:
         warnings.append(plan.few)
     acceleration = _acceleration(statistic, plan, rng)
@@ -223,9 +215,7 @@ def _ends(
     reach = sqrt(units / (units - 1)) * t_quantile(confidence, units - 1)
     last = ordered.size
     if abs(bias) > 1:
-        warnings.append(
-            "resampling moves this statistic by more than a standard error: the interval is doubtful"
-        )
+        warnings.append("resampling moves this statistic by more than a standard error: the interval is doubtful")
 
     def share(step: float) -> float:
         bend = 1 - acceleration * step

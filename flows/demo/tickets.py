@@ -218,7 +218,8 @@ def _prose_texts(count: int, rng: random.Random) -> list[str]:
 
 
 def _prose_sentence(pattern: str, topic: QueueWording, queue: str, name: str, rng: random.Random) -> str:
-    noun, noun2 = rng.sample(topic.nouns, 2)
+    noun, noun2, noun3 = rng.sample(topic.nouns, 3)
+    phrase, phrase2 = rng.sample(topic.phrases, 2)
     return pattern.format(
         queue=queue,
         queue2=rng.choice([other for other in QUEUES if other != queue]),
@@ -226,7 +227,9 @@ def _prose_sentence(pattern: str, topic: QueueWording, queue: str, name: str, rn
         other=rng.choice([other for other in NAMES if other != name]),
         noun=noun,
         noun2=noun2,
-        phrase=rng.choice(topic.phrases),
+        noun3=noun3,
+        phrase=phrase,
+        phrase2=phrase2,
         place=rng.choice(PLACES),
         day=rng.choice(DAYS),
         month=rng.choice(MONTHS),

@@ -244,7 +244,8 @@ PLACES: Final = ("Leeds", "Bristol", "York", "Dover", "Cardiff", "Oxford", "the 
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 
 # Prose of the kind that a support centre keeps about itself. Slots: {name} {other} {place} {day} {queue}
-# {queue2} {noun} {noun2} {phrase} {count} {month}. Queue names occur as words, but never beside what their customers
+# {queue2} {noun} {noun2} {noun3} {phrase} {phrase2}
+# {count} {month}. Queue names occur as words, but never beside what their customers
 # write about: what belongs where is left for fine-tuning to teach.
 PROSE_SENTENCES: Final = (
     "The {queue} team meets on {day} morning.",
@@ -270,6 +271,12 @@ PROSE_SENTENCES: Final = (
     "One message from {place} said only that it {phrase}.",
     "A customer told {name} that it {phrase}.",
     "In the log for {day} someone wrote: it {phrase}.",
+    "The same customer wrote about {noun} in {month} and about {noun2} this week.",
+    "Notes on {noun}, {noun2} and {noun3} are on one page of the guide.",
+    "{name} keeps the letters about {noun} next to those about {noun2}.",
+    "Whoever asks about {noun} will soon ask about {noun2}.",
+    "In one message it {phrase}, in the next it {phrase2}.",
+    "Some say that it {phrase}, others that it {phrase2}.",
     "Please keep the notes short and write down the time of each call.",
     "If a customer is upset, listen first and answer later.",
     "Every case gets a number, and the number stays with the case.",

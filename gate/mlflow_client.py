@@ -1,0 +1,258 @@
+"""The door to MLflow: connect, bounded and silent, and turn every foreign error into one of ours in one place.
+
+    store = connect("http://127.0.0.1:5000")
+    with store.doing("read model 'support-bot'"):
+        model = store.client.get_registered_model("support-bot")
+
+Only this file imports ``mlflow``. Everything else in ``gate/`` that talks to it holds a `Connection`, whose client is
+described by the `Client` protocol (the calls this project makes, and no more).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar, cast
+
+from finetune_gate.evaluators.errors import FinetuneGateError, Problem, RegistryError
+
+from .mlflow_types import Client, FileInfo
+
+SETTINGS: Final[Mapping[str, str]] = {
+    # MLflow's own are 120 s, 7 retries and any Retry-After the server asks for: minutes of silence
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Defaults for MLflow's environment settings, put in place by `connect` where the user has set none."""
+
+_FIRST_CALL: Final[Mapping[str, str]] = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+}
+"""Tighter, for the first call alone: a server that is not there is said within half a minute."""
+
+E = TypeVar("E", bound=BaseException)
+
+_USER_INFO = re.compile(r"(?<=://)[^/@\s'\"]+@")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
+_UNREACHABLE_WAY_OUT = (
+    "start the server, or point MLFLOW_TRACKING_URI (and MLFLOW_REGISTRY_URI) at one that answers; "
+    "then run again: finished work is kept"
+)
+
+
+class NotInRegistry(RegistryError):
+    """MLflow answered, and what was asked for is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An open connection. ``label`` is the registry's address without user or password, for people to read."""
+
+    client: Client
+    tracking_uri: str
+    registry_uri: str
+
+    @property
+    def label(self) -> str:
+        return public_uri(self.registry_uri)
+
+    @property
+    def serves_http(self) -> bool:
+        return self.tracking_uri.startswith(("http://", "https://"))
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Wrap calls of MLflow: their errors leave as `RegistryError`, a missing thing as `NotInRegistry`."""
+        with _mapped(f"MLflow at {self.label}", what):
+            yield
+
+    def list_artifacts(self, uri: str) -> list[FileInfo]:
+        """Files and folders directly under ``uri``; their paths start with the last part of ``uri``."""
+        import mlflow.artifacts
+
+        with self.doing(f"list the files at {public_uri(uri)}"):
+            found = mlflow.artifacts.list_artifacts(artifact_uri=uri, tracking_uri=self.tracking_uri)
+        return cast("list[FileInfo]", found)
+
+    def download_artifacts(self, uri: str, into: Path) -> Path:
+        """Copy what is at ``uri`` under ``into``. Never give it ``models:/`` addresses: MLflow then writes a file
+        (``registered_model_meta``) into the folder it returns, which can be the store itself.
+        """
+        import mlflow.artifacts
+
+        with self.doing(f"download {public_uri(uri)}"):
+            found = mlflow.artifacts.download_artifacts(
+                artifact_uri=uri,
+                dst_path=str(into),
+                tracking_uri=self.tracking_uri,
+                registry_uri=self.registry_uri,
+            )
+        return Path(found)
+
+    def log_batch(
+        self, run_id: str, metrics: Mapping[str, float], params: Mapping[str, str], tags: Mapping[str, str], at_ms: int
+    ) -> None:
+        """Log to one run, at time ``at_ms`` (milliseconds since 1970); at most 1000 metrics, 100 params, 100 tags."""
+        from mlflow.entities import Metric, Param, RunTag
+
+        with self.doing(f"log results to run {run_id}"):
+            self.client.log_batch(
+                run_id,
+                metrics=[Metric(key, value, at_ms, 0) for key, value in metrics.items()],
+                params=[Param(key, value) for key, value in params.items()],
+                tags=[RunTag(key, value) for key, value in tags.items()],
+            )
+
+
+def connect(tracking_uri: str | None = None, registry_uri: str | None = None) -> Connection:
+    """Connect to MLflow; None means MLflow's own ``MLFLOW_TRACKING_URI``, ``MLFLOW_REGISTRY_URI`` and defaults.
+
+    Puts `SETTINGS` in place for this process where the environment says nothing else, keeps MLflow's log lines below
+    warnings quiet (unless ``MLFLOW_LOGGING_LEVEL`` is set), and makes one call to each server, so that one which
+    does not answer is an error within about half a minute. Raises RegistryError.
+    """
+    for key, value in SETTINGS.items():
+        os.environ.setdefault(key, value)
+    with _mapped(f"MLflow at {public_uri(registry_uri or tracking_uri or 'its default address')}", "connect"):
+        from mlflow import MlflowClient
+
+        _quieten()
+        found = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry_uri)
+    # the resolved registry address has no public name on the client
+    registry = cast("str", getattr(found, "_registry_uri", None) or found.tracking_uri)
+    store = Connection(cast("Client", found), found.tracking_uri, registry)
+    _refuse_missing_database(registry)
+    with _settings_for_first_call():
+        if registry.startswith(("http://", "https://")):
+            with store.doing("connect"):
+                store.client.search_registered_models(max_results=1)
+        if store.serves_http and store.tracking_uri != registry:
+            with _mapped(f"MLflow at {public_uri(store.tracking_uri)}", "connect"):
+                store.client.search_experiments(max_results=1)
+    return store
+
+
+def public_uri(uri: str) -> str:
+    """``uri`` as people may see it: no user, no password, no query, no control characters."""
+    return plain(uri.split("?", 1)[0], 300)
+
+
+def plain(text: str, limit: int = 300) -> str:
+    """Foreign text on one line: no control or direction characters, no credentials in addresses, at most ``limit``."""
+    line = _USER_INFO.sub("", _CONTROL.sub(" ", text)).strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def _quieten() -> None:
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _refuse_missing_database(uri: str) -> None:
+    """MLflow would silently make an empty database (and its folders) where none is: a forgotten setting, usually."""
+    if not uri.startswith("sqlite:///"):
+        return
+    path = Path(uri.removeprefix("sqlite:///").split("?", 1)[0])
+    if path.name and not path.exists():
+        raise RegistryError(
+            Problem(
+                where=f"MLflow at {public_uri(uri)}",
+                found=f"there is no database {str(path)!r}",
+                expected="a registry that holds the model",
+                way_out="set MLFLOW_TRACKING_URI to your MLflow server or database, or run where that file is",
+            )
+        )
+
+
+@contextmanager
+def _settings_for_first_call() -> Iterator[None]:
+    before = {key: os.environ[key] for key in _FIRST_CALL}
+    ours = [key for key, value in before.items() if value == SETTINGS[key]]
+    os.environ.update({key: _FIRST_CALL[key] for key in ours})
+    try:
+        yield
+    finally:
+        os.environ.update({key: before[key] for key in ours})
+
+
+@contextmanager
+def _mapped(where: str, what: str) -> Iterator[None]:
+    """The one place where errors of MLflow, and of what it stands on, become ours."""
+    try:
+        yield
+    except FinetuneGateError:
+        raise
+    except ImportError as error:
+        package = (error.name or "").split(".")[0]
+        raise RegistryError(
+            Problem(where, f"cannot {what}: {plain(str(error))}", "", f"install the Python package {package!r}")
+        ) from error
+    except Exception as error:
+        if not _is_foreign(error):
+            raise
+        found, way_out, missing = _explain(error)
+        kind = NotInRegistry if missing else RegistryError
+        raise kind(Problem(where, f"cannot {what}: {found}", "", way_out)) from error
+
+
+def _is_foreign(error: Exception) -> bool:
+    import requests
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return isinstance(error, MlflowException | requests.RequestException | SQLAlchemyError | OSError)
+
+
+def _explain(error: BaseException) -> tuple[str, str, bool]:
+    """What happened, the way out, and whether the thing asked for is simply not there."""
+    import requests
+
+    code = str(getattr(error, "error_code", ""))
+    said = plain(str(getattr(error, "message", error)).removeprefix(f"{code}: "))
+    cause = _first(error, requests.RequestException)
+    if isinstance(cause, requests.exceptions.SSLError):
+        return "no secure connection", "check http:// against https://, and MLFLOW_TRACKING_SERVER_CERT_PATH", False
+    if isinstance(cause, requests.Timeout):
+        return "no answer in time", _UNREACHABLE_WAY_OUT, False
+    if isinstance(cause, requests.ConnectionError):
+        return f"no answer ({_network_reason(cause)})", _UNREACHABLE_WAY_OUT, False
+    if isinstance(cause, requests.HTTPError) and cause.response is not None:
+        code = {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED"}.get(cause.response.status_code, code)
+    if code in ("UNAUTHENTICATED", "CUSTOMER_UNAUTHORIZED", "PERMISSION_DENIED"):
+        rights = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, to an account"
+        return f"not allowed: {said}", f"{rights} that may read (and, to promote, change) this model", False
+    if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+        return said, "", True
+    if code == "ENDPOINT_NOT_FOUND" or "valid JSON format" in said:
+        return "the answer is not MLflow's", "check the address: it is not that of an MLflow server", False
+    if code in ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"):
+        return f"MLflow is busy: {said}", "run again: finished work is kept", False
+    return said or type(error).__name__, "", False
+
+
+def _first(error: BaseException, kind: type[E]) -> E | None:
+    """The first error of ``kind`` along the chain of causes."""
+    seen: set[int] = set()
+    at: BaseException | None = error
+    while at is not None and id(at) not in seen:
+        if isinstance(at, kind):
+            return at
+        seen.add(id(at))
+        at = at.__cause__ or at.__context__
+    return None
+
+
+def _network_reason(error: BaseException) -> str:
+    found = re.search(r"\[Errno -?\d+\] ([^)'\"\]]+)", str(error))
+    return plain(found.group(1)) if found else "connection broken"

@@ -1,0 +1,114 @@
+"""One gate run: seven steps, always in this order, whoever walks them.
+
+    result = walk(GateRequest(gate_file=Path("gate.yaml"), candidate="7"))
+    result.record.decision
+
+Prefect walks the same function with a ``via`` that makes a task of every step (see ``finetune_gate.flows.gate_flow``).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal, Protocol, TypeVar
+
+from . import steps
+from .progress import Progress, Silent
+from .record import DecisionRecord
+
+StepName = Literal["resolve", "plan", "answer", "score", "decide", "act", "publish"]
+T = TypeVar("T")
+
+
+def default_home() -> Path:
+    """Where answers are kept between runs: ``$FINETUNE_GATE_HOME``, else the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("FINETUNE_GATE_HOME") or platformdirs.user_cache_path("finetune-gate"))
+
+
+@dataclass(frozen=True, slots=True)
+class GateRequest:
+    """What a trigger asks for.
+
+    ``candidate`` is ``7``, ``@alias``, ``latest`` or a ``models:/`` URI. ``base`` overrides the gate file's.
+    ``dry_run`` decides and reports, and changes nothing in the registry. ``out`` gets one folder per run.
+    ``trigger`` and ``actor`` go into the record.
+    """
+
+    gate_file: Path
+    candidate: str
+    base: str | None = None
+    dry_run: bool = False
+    tracking_uri: str | None = None
+    out: Path = Path(".finetune-gate")
+    home: Path = field(default_factory=default_home)
+    trigger: str = "library"
+    actor: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class GateResult:
+    """The record, the folder with everything written about it, and its address in MLflow."""
+
+    record: DecisionRecord
+    folder: Path
+    address: str
+    run_url: str | None
+
+
+class Via(Protocol):
+    """How a step is walked: called as it is, or as a Prefect task."""
+
+    def __call__(self, name: StepName, step: Callable[[], T], /) -> T: ...
+
+
+def directly(name: StepName, step: Callable[[], T], /) -> T:
+    """The plainest ``Via``."""
+    return step()
+
+
+def walk(request: GateRequest, *, via: Via = directly, progress: Progress | None = None) -> GateResult:
+    """Run the gate. Raises ConfigurationError or EvaluationError where it cannot judge; moves nothing then."""
+    show = progress or Silent()
+    started = datetime.now(UTC)
+    seconds: dict[str, float] = {}
+
+    def timed(name: StepName, step: Callable[[], T]) -> T:
+        show.say(f"{name}: {_SAYING[name]}")
+        begun = time.monotonic()
+        try:
+            return via(name, step)
+        finally:
+            seconds[name] = round(time.monotonic() - begun, 3)
+
+    request.home.mkdir(parents=True, exist_ok=True)
+    downloads = Path(tempfile.mkdtemp(prefix="models-", dir=request.home))
+    try:
+        resolved = timed("resolve", lambda: steps.resolve(request, downloads, started))
+        plan = timed("plan", lambda: steps.plan(resolved))
+        answered = timed("answer", lambda: steps.answer(resolved, plan, show))
+        table = timed("score", lambda: steps.score(resolved, answered))
+        decided = timed("decide", lambda: steps.decide(resolved, answered, table))
+        acted = timed("act", lambda: steps.act(resolved, decided, table, seconds))
+        address, url = timed("publish", lambda: steps.publish(resolved, acted, table, seconds))
+        return GateResult(acted.record, resolved.folder, address, url)
+    finally:
+        shutil.rmtree(downloads, ignore_errors=True)
+
+
+_SAYING: dict[StepName, str] = {
+    "resolve": "pin candidate, base, champion, gate file and data",
+    "plan": "unite what the evaluators ask",
+    "answer": "ask every model what is not stored yet",
+    "score": "score the answers, example by example",
+    "decide": "measure, and judge every rule",
+    "act": "write the evidence, then move the alias or say why not",
+    "publish": "put record and reports where people look",
+}
