@@ -74,7 +74,9 @@ class Classification(EvaluatorSettings):
         where = f"{self.title}: dataset {self.data!r} ({dataset.path})"
         known = {*dataset.columns, "labels", "options"}
         problems = [
-            Problem(f"{self.title}.prompt", f"slot {{{slot}}}", f"a column of {self.data!r}: {', '.join(dataset.columns)}")
+            Problem(
+                f"{self.title}.prompt", f"slot {{{slot}}}", f"a column of {self.data!r}: {', '.join(dataset.columns)}"
+            )
             for slot in slot_names(self.prompt)
             if slot not in known
         ]
@@ -157,7 +159,9 @@ def _metrics(labels: tuple[str, ...], method: str) -> tuple[Metric, ...]:
     if method == "loglikelihood":
         metrics.append(rate("accuracy_norm", "correct_norm", "accuracy by likelihood per byte of the label"))
         nll = Mean("label_nll", higher_is_better=False)
-        metrics.append(Metric("label_nll", False, nll, 0.0, unit="nats", description="mean surprise at the right label"))
+        metrics.append(
+            Metric("label_nll", False, nll, 0.0, unit="nats", description="mean surprise at the right label")
+        )
     else:
         metrics.append(rate("invalid_rate", "invalid", "share of answers in which no label was found", False))
     for statistic, description, low in (

@@ -157,7 +157,7 @@ def _csv_rows(content: bytes, where: str, delimiter: str) -> list[tuple[str, Row
     problems: list[Problem] = []
     rows: list[tuple[str, Row]] = []
     try:
-        header = next(reader, [])
+        header = next(reader, list[str]())
         repeated = [column for column, count in Counter(header).items() if count > 1]
         if repeated:
             raise DatasetError(Problem(f"{where} line 1", f"column {repeated[0]!r} occurs twice", "unique names"))
@@ -179,14 +179,12 @@ def _csv_rows(content: bytes, where: str, delimiter: str) -> list[tuple[str, Row
 
 
 def _parquet_rows(content: bytes, where: str) -> list[tuple[str, Row]]:
-    import pyarrow as arrow
-    import pyarrow.parquet as parquet
+    from .parquet import read_parquet
 
     try:
-        table = parquet.read_table(arrow.BufferReader(content))  # pyright: ignore[reportUnknownMemberType]
-    except (arrow.ArrowException, OSError) as error:
+        rows: list[Row] = [*read_parquet(content)]
+    except ValueError as error:
         raise DatasetError(Problem(where, f"not a Parquet file: {error}")) from error
-    rows = cast("list[Row]", table.to_pylist())
     return [(f"row {number}", row) for number, row in enumerate(rows, start=1)]
 
 
@@ -206,7 +204,9 @@ def _examples(rows: list[tuple[str, Row]], source: DatasetSource, where: str) ->
             if example_id in seen:
                 way_out = "ids must be unique: comparisons are paired by them"
                 problems.append(
-                    Problem(f"{where} {place}", f"duplicate id {example_id!r}, first at {seen[example_id]}", "", way_out)
+                    Problem(
+                        f"{where} {place}", f"duplicate id {example_id!r}, first at {seen[example_id]}", "", way_out
+                    )
                 )
                 continue
             seen[example_id] = place
@@ -216,9 +216,7 @@ def _examples(rows: list[tuple[str, Row]], source: DatasetSource, where: str) ->
             made[example_id] += 1
             if made[example_id] > 1:
                 example_id = f"{example_id}#{made[example_id]}"
-        examples.append(
-            Example(example_id, row, _optional(row, source.group), _optional(row, source.category))
-        )
+        examples.append(Example(example_id, row, _optional(row, source.group), _optional(row, source.category)))
     if problems:
         raise DatasetError(*problems[:MAX_PROBLEMS])
     return tuple(examples)

@@ -12,11 +12,11 @@ Examples that share a group are one cluster in all of them. Which method ran is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from . import confusion
 from .absent import Unmeasured
@@ -60,13 +60,15 @@ class Mean:
             return Unmeasured(f"{int(missing.sum())} of {values.size} examples have no {self.component}")
         return {**columns, self.component: np.where(missing, bound, values)}
 
-    def estimate(self, columns: Columns, groups: IntArray | None, confidence: float, seed: int) -> Estimate | Unmeasured:
+    def estimate(
+        self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
+    ) -> Estimate | Unmeasured:
         values = columns[self.component]
         if groups is not None:
             return clustered_mean(values, groups, confidence, bounds=self._bounds(), seed=seed)
         if self._is_share(values):
             return wilson(int(values.sum()), values.size, confidence)
-        return mean_t(values, confidence, bounds=self._bounds())
+        return mean_t(values, confidence, bounds=self._bounds(), seed=seed)
 
     def difference(
         self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
@@ -78,7 +80,7 @@ class Mean:
             return clustered_mean(ours - theirs, groups, confidence, bounds=spread, seed=seed)
         if self._is_share(ours) and self._is_share(theirs):
             return paired_proportions(ours, theirs, confidence)
-        return mean_t(ours - theirs, confidence, bounds=spread)
+        return mean_t(ours - theirs, confidence, bounds=spread, seed=seed)
 
     def _bounds(self) -> tuple[float, float] | None:
         return None if self.low is None or self.high is None else (self.low, self.high)
@@ -110,9 +112,11 @@ class Ratio:
             return columns
         return Unmeasured(f"{int(missing.sum())} of {missing.size} examples have no {self.numerator}")
 
-    def estimate(self, columns: Columns, groups: IntArray | None, confidence: float, seed: int) -> Estimate | Unmeasured:
+    def estimate(
+        self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
+    ) -> Estimate | Unmeasured:
         numerator, denominator = columns[self.numerator], columns[self.denominator]
-        return ratio(numerator, denominator, confidence, groups=groups, transform=self.transform)
+        return ratio(numerator, denominator, confidence, groups=groups, transform=self.transform, seed=seed)
 
     def difference(
         self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
@@ -128,6 +132,7 @@ class Ratio:
             confidence,
             groups=groups,
             transform=self.transform,
+            seed=seed,
         )
 
 
@@ -151,32 +156,48 @@ class Confusion:
         filled = columns["label"] if best else np.full_like(prediction, float(self.classes))
         return {**columns, "prediction": np.where(missing, filled, prediction)}
 
-    def estimate(self, columns: Columns, groups: IntArray | None, confidence: float, seed: int) -> Estimate | Unmeasured:
-        cells = self._cells(columns)
-
-        def statistic(weights: NDArray[np.float64]) -> FloatArray:
-            return self._values(weights, cells)
-
-        return paired_bootstrap(statistic, cells.shape[0], groups=groups, seed=seed, confidence=confidence)
+    def estimate(
+        self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
+    ) -> Estimate | Unmeasured:
+        return self._bootstrap([columns["label"], columns["prediction"]], groups, confidence, seed)
 
     def difference(
         self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
     ) -> Estimate | Unmeasured:
-        ours, theirs = self._cells(candidate), self._cells(baseline)
+        codes = [candidate["label"], candidate["prediction"], baseline["prediction"]]
+        return self._bootstrap(codes, groups, confidence, seed)
 
-        def statistic(weights: NDArray[np.float64]) -> FloatArray:
-            return self._values(weights, ours) - self._values(weights, theirs)
+    def _bootstrap(
+        self, codes: Sequence[FloatArray], groups: IntArray | None, confidence: float, seed: int
+    ) -> Estimate | Unmeasured:
+        """``codes``: label and prediction of every example, and the baseline's prediction for a difference."""
+        rows = np.stack(codes, axis=1).astype(np.int64)
+        counts: IntArray | None = None
+        if groups is None:
+            # a confusion only sees what kind of row an example is: drawing kinds costs nothing with more examples
+            kinds, found = np.unique(rows, axis=0, return_counts=True)
+            rows, counts = kinds, found.astype(np.int64)
+        ours = self._cells(rows[:, 0], rows[:, 1])
+        theirs = self._cells(rows[:, 0], rows[:, 2]) if rows.shape[1] > 2 else None
 
-        return paired_bootstrap(statistic, ours.shape[0], groups=groups, seed=seed, confidence=confidence)
+        def statistic(weights: IntArray) -> FloatArray:
+            drawn = weights.astype(np.float64)
+            value = self._values(drawn, ours)
+            return value if theirs is None else value - self._values(drawn, theirs)
 
-    def _cells(self, columns: Columns) -> FloatArray:
-        """One-hot [n, classes * (classes + 1)]: which cell of the confusion matrix each example falls into."""
-        label = columns["label"].astype(np.int64)
-        prediction = columns["prediction"].astype(np.int64)
+        low = -1.0 if self.statistic == "matthews_corrcoef" else 0.0
+        bounds = (low, 1.0) if theirs is None else (low - 1.0, 1.0 - low)
+        size = rows.shape[0] if counts is None else int(counts.sum())
+        return paired_bootstrap(
+            statistic, size, groups=groups, multiplicity=counts, seed=seed, confidence=confidence, bounds=bounds
+        )
+
+    def _cells(self, label: IntArray, prediction: IntArray) -> FloatArray:
+        """One-hot [rows, classes * (classes + 1)]: which cell of the confusion matrix each row falls into."""
         cells = np.zeros((label.size, self.classes * (self.classes + 1)))
         cells[np.arange(label.size), label * (self.classes + 1) + prediction] = 1.0
         return cells
 
-    def _values(self, weights: NDArray[np.float64], cells: FloatArray) -> FloatArray:
+    def _values(self, weights: FloatArray, cells: FloatArray) -> FloatArray:
         matrices = (weights @ cells).reshape(-1, self.classes, self.classes + 1)
         return confusion.STATISTICS[self.statistic](matrices)

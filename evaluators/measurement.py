@@ -97,9 +97,7 @@ def measure(
         planned=len(chosen),
         scored=scored,
         candidate=estimate("candidate") if "candidate" in filled else Unmeasured("the candidate was not asked"),
-        comparisons={
-            role: Comparison(estimate(role), difference(role)) for role in columns if role != "candidate"
-        },
+        comparisons={role: Comparison(estimate(role), difference(role)) for role in columns if role != "candidate"},
         slice=dict(slice_by or {}),
     )
 

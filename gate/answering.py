@@ -89,7 +89,9 @@ def _ask(
         if scores and "scores_tokens" in model.abilities:
             model.score([request for request, _ in scores], lambda i, answer: deliver_to(scores, i, answer))
         if generations and "generates" in model.abilities:
-            model.generate([request for request, _ in generations], lambda i, answer: deliver_to(generations, i, answer))
+            model.generate(
+                [request for request, _ in generations], lambda i, answer: deliver_to(generations, i, answer)
+            )
     finally:
         shard.flush()
     for request, address in wanted:

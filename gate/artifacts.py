@@ -26,7 +26,7 @@ from typing import Final
 
 from finetune_gate.evaluators.errors import Problem, RegistryError
 
-from .mlflow_client import Connection, public_uri
+from .mlflow_client import Connection, NotInRegistry, public_uri
 
 GIB: Final = 1024**3
 
@@ -68,12 +68,12 @@ def bring(store: Connection, uri: str, downloads: Path, limits: Limits = DEFAULT
     if local is not None:
         if local.is_dir():
             return local
-        raise RegistryError(
+        raise NotInRegistry(
             Problem(
                 where=f"files at {public_uri(uri)}",
                 found="there is no such folder on this machine",
                 expected="a folder this machine can read, or files that the MLflow server hands out",
-                way_out="run where that folder is, or start the server with --artifacts-destination so that it serves them",
+                way_out="run where that folder is, or start the server with --artifacts-destination",
             )
         )
     uri = uri.rstrip("/")
@@ -139,7 +139,7 @@ def _listing(store: Connection, uri: str, limits: Limits) -> dict[str, int | Non
             else:
                 files[path] = entry.file_size
     if not files:
-        raise RegistryError(
+        raise NotInRegistry(
             Problem(where, "there are no files", "model files", "log the model again, and register that version")
         )
     return files

@@ -36,7 +36,12 @@ unmeasured    there is no number to compare, and a reason why
 waived        it did not pass, and somebody answers for that until a date
 """
 
-_WORST_FIRST: tuple[Outcome, ...] = ("failed", "unmeasured", "inconclusive", "passed")
+_WORST_FIRST: tuple[Literal["failed", "unmeasured", "inconclusive", "passed"], ...] = (
+    "failed",
+    "unmeasured",
+    "inconclusive",
+    "passed",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +99,9 @@ class Decision:
     results: tuple[RuleResult, ...]
 
 
-def decide(
-    rules: Sequence[Rule], measurements: Mapping[int, Measurement], circumstances: Circumstances
-) -> Decision:
+def decide(rules: Sequence[Rule], measurements: Mapping[int, Measurement], circumstances: Circumstances) -> Decision:
     """``measurements[i]`` belongs to ``rules[i]``; a rule without one is unmeasured."""
-    results = tuple(
-        _judge(index, rule, measurements.get(index), circumstances) for index, rule in enumerate(rules)
-    )
+    results = tuple(_judge(index, rule, measurements.get(index), circumstances) for index, rule in enumerate(rules))
     blocking = [result for result in results if result.rule.severity == "block"]
     failed = [result for result in blocking if result.outcome == "failed"]
     if failed:
@@ -122,7 +123,11 @@ def decide(
 
 def _judge(index: int, rule: Rule, measurement: Measurement | None, circumstances: Circumstances) -> RuleResult:
     checks = _checks(rule, measurement, circumstances)
-    outcome = next((worst for worst in _WORST_FIRST if any(c.outcome == worst for c in checks)), "unmeasured")
+    outcome: Outcome = "unmeasured"
+    for worst in _WORST_FIRST:
+        if any(check.outcome == worst for check in checks):
+            outcome = worst
+            break
     sentence = _rule_sentence(rule, outcome, checks, measurement)
     if rule.waiver is not None and outcome != "passed":
         waiver = rule.waiver
@@ -184,9 +189,7 @@ def _check(
     return Check(against, bound, side, measured, "inconclusive", needed if needed and needed > planned else None)
 
 
-def _rule_sentence(
-    rule: Rule, outcome: Outcome, checks: Sequence[Check], measurement: Measurement | None
-) -> str:
+def _rule_sentence(rule: Rule, outcome: Outcome, checks: Sequence[Check], measurement: Measurement | None) -> str:
     """The check that decided, in words."""
     check = next((check for check in checks if check.outcome == outcome), None)
     if check is None:

@@ -1,7 +1,7 @@
 """The gate file: what a new version of one registered model must show, before it may serve.
 
-    gate = load_gate_file(Path("gate.yaml"))
-    gate.file.model, gate.evaluators, gate.digest
+gate = load_gate_file(Path("gate.yaml"))
+gate.file.model, gate.evaluators, gate.digest
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -92,11 +92,11 @@ def _problems(document: Document, error: ValidationError, model: type[BaseModel]
             problem = Problem(where, f"{location[-1]!r} is missing")
         else:
             message = fault["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-            found: object = fault["input"]
+            found = cast("object", fault["input"])
             if isinstance(found, (dict, list)) and fault["type"] == "value_error":
                 problem = Problem(where, message)
             else:
-                problem = Problem(where, repr(found)[:120], message)
+                problem = Problem(where, repr(cast("object", found))[:120], message)
         if (where, problem.found) not in seen:
             seen.add((where, problem.found))
             problems.append(problem)
@@ -110,20 +110,17 @@ def _is_union_branch(key: str | int) -> bool:
 
 def _known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     """The keys that would have been accepted at ``location``."""
-    found: Any = model
+    found: type[BaseModel] | None = model
     for key in location:
-        if isinstance(key, int) or not hasattr(found, "model_fields"):
-            continue
-        field = found.model_fields.get(key)
-        candidates = [] if field is None else _models_in(field.annotation)
-        found = candidates[0] if candidates else None
-    return list(cast("Mapping[str, object]", found.model_fields)) if hasattr(found, "model_fields") else []
+        if isinstance(key, str) and found is not None and key in found.model_fields:
+            found = next(iter(_models_in(found.model_fields[key].annotation)), None)
+    return list(found.model_fields) if found is not None else []
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def _models_in(annotation: object) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for argument in getattr(annotation, "__args__", ()) for model in _models_in(argument)]
+    return [model for argument in get_args(annotation) for model in _models_in(argument)]
 
 
 def _build_evaluators(document: Document, problems: list[Problem]) -> dict[str, Evaluator]:
@@ -148,7 +145,9 @@ def _build_evaluators(document: Document, problems: list[Problem]) -> dict[str, 
         if evaluator.title in built:
             way_out = f"give one of them a `name:`, such as {evaluator.title}_2"
             problems.append(
-                Problem(_place(document, keys), f"a second evaluator called {evaluator.title!r}", "unique names", way_out)
+                Problem(
+                    _place(document, keys), f"a second evaluator called {evaluator.title!r}", "unique names", way_out
+                )
             )
             continue
         built[evaluator.title] = evaluator

@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ class Connection:
         return self.tracking_uri.startswith(("http://", "https://"))
 
     @contextmanager
-    def doing(self, what: str) -> Iterator[None]:
+    def doing(self, what: str) -> Generator[None]:
         """Wrap calls of MLflow: their errors leave as `RegistryError`, a missing thing as `NotInRegistry`."""
         with _mapped(f"MLflow at {self.label}", what):
             yield
@@ -129,8 +129,9 @@ def connect(tracking_uri: str | None = None, registry_uri: str | None = None) ->
         _quieten()
         found = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry_uri)
     # the resolved registry address has no public name on the client
-    registry = cast("str", getattr(found, "_registry_uri", None) or found.tracking_uri)
-    store = Connection(cast("Client", found), found.tracking_uri, registry)
+    tracking = str(cast("object", found.tracking_uri))  # pyright: ignore[reportUnknownMemberType]  -- set untyped
+    registry = str(getattr(found, "_registry_uri", None) or tracking)
+    store = Connection(cast("Client", found), tracking, registry)
     _refuse_missing_database(registry)
     with _settings_for_first_call():
         if registry.startswith(("http://", "https://")):
@@ -176,7 +177,7 @@ def _refuse_missing_database(uri: str) -> None:
 
 
 @contextmanager
-def _settings_for_first_call() -> Iterator[None]:
+def _settings_for_first_call() -> Generator[None]:
     before = {key: os.environ[key] for key in _FIRST_CALL}
     ours = [key for key, value in before.items() if value == SETTINGS[key]]
     os.environ.update({key: _FIRST_CALL[key] for key in ours})
@@ -187,7 +188,7 @@ def _settings_for_first_call() -> Iterator[None]:
 
 
 @contextmanager
-def _mapped(where: str, what: str) -> Iterator[None]:
+def _mapped(where: str, what: str) -> Generator[None]:
     """The one place where errors of MLflow, and of what it stands on, become ours."""
     try:
         yield

@@ -32,6 +32,9 @@ class ModelFiles:
     digest: str
     files_digest: str
     total_bytes: int
+    tokenizer_digest: str | None = None
+    """Names the tokenizer and its chat template; None where there is none (an adapter may use its base's). Figures per
+    token are comparable only between models with the same one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class ModelPin:
     run_id: str | None
     origin: str
     files: ModelFiles
+    adapts: ModelFiles | None = None
+    """For an adapter: the model it sits on. None means the base of the run."""
 
     @property
     def label(self) -> str:
@@ -66,3 +71,22 @@ class Pins:
 
     def roles(self) -> tuple[ModelPin, ...]:
         return (self.candidate, self.base) + ((self.champion,) if self.champion else ())
+
+
+def identical_baselines(pins: Pins) -> tuple[Role, ...]:
+    """The baselines that are the very model under test: nothing can be learnt from comparing with them.
+
+    Two full models are the same if their digests are, two adapters if also the models they sit on are. A registry
+    version is the same as itself.
+    """
+    candidate = pins.candidate
+
+    def effective(pin: ModelPin) -> tuple[str, str]:
+        return pin.files.digest, (pin.adapts or pins.base.files).digest if pin.files.adapter else ""
+
+    return tuple(
+        pin.role
+        for pin in pins.roles()[1:]
+        if effective(pin) == effective(candidate)
+        or (pin.version is not None and (pin.name, pin.version) == (candidate.name, candidate.version))
+    )

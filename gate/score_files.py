@@ -6,61 +6,44 @@ Read it with any tool: ``pandas.read_parquet("scores.parquet").query("component 
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
-from typing import Any, cast
+from typing import Literal
 
 from finetune_gate.evaluators.errors import EvaluationError, Problem
+from finetune_gate.evaluators.parquet import read_parquet, write_parquet
 from finetune_gate.evaluators.scores import ScoreRow, ScoreTable
 
 from .record import write_bytes_atomically
 
+_COLUMNS = ("evaluator", "example_id", "role", "component", "value", "reason", "group")
 _SLICE = "slice."
 
 
 def write_scores(table: ScoreTable, path: Path) -> int:
     """Write all rows; returns their number."""
-    import pyarrow as arrow
-    import pyarrow.parquet as parquet
-
     rows = list(table.rows())
     slices = sorted({column for row in rows for column in row.slices})
-    columns: dict[str, list[object]] = {
-        name: [getattr(row, name) for row in rows]
-        for name in ("evaluator", "example_id", "role", "component", "value", "reason", "group")
+    columns: dict[str, tuple[Literal["text", "number"], list[object]]] = {
+        name: ("number" if name == "value" else "text", [getattr(row, name) for row in rows]) for name in _COLUMNS
     }
-    columns |= {f"{_SLICE}{name}": [row.slices.get(name) for row in rows] for name in slices}
-    fields = [(name, arrow.float64() if name == "value" else arrow.string()) for name in columns]
-    built = cast("Any", arrow).table(columns, schema=arrow.schema(fields))
-    buffer = io.BytesIO()
-    parquet.write_table(built, buffer, compression="zstd")  # pyright: ignore[reportUnknownMemberType]
-    write_bytes_atomically(path, buffer.getvalue())
+    columns |= {f"{_SLICE}{name}": ("text", [row.slices.get(name) for row in rows]) for name in slices}
+    write_bytes_atomically(path, write_parquet(columns))
     return len(rows)
 
 
 def read_scores(path: Path) -> ScoreTable:
     """Raises EvaluationError where ``path`` is no score table."""
-    import pyarrow as arrow
-    import pyarrow.parquet as parquet
-
     try:
-        rows = cast("list[dict[str, Any]]", parquet.read_table(path).to_pylist())  # pyright: ignore[reportUnknownMemberType]
         return ScoreTable.from_rows(
             ScoreRow(
-                row["evaluator"],
-                row["example_id"],
-                row["role"],
-                row["component"],
-                row["value"],
-                row["reason"],
-                row["group"],
-                {
+                *(row[name] for name in _COLUMNS),
+                slices={
                     name.removeprefix(_SLICE): value
                     for name, value in row.items()
                     if name.startswith(_SLICE) and value is not None
                 },
             )
-            for row in rows
+            for row in read_parquet(path.read_bytes())
         )
-    except (OSError, arrow.ArrowException, KeyError) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise EvaluationError(Problem(str(path), f"{error}", "a score table written by finetune-gate")) from error

@@ -313,15 +313,11 @@ def _record(
             for name, found in resolved.data.items()
         ),
         evaluators=tuple(
-            EvaluatorRecord(
-                title=title, kind=found.kind, version=found.version, settings=dict(found.settings())
-            )
+            EvaluatorRecord(title=title, kind=found.kind, version=found.version, settings=dict(found.settings()))
             for title, found in gate.evaluators.items()
         ),
         gate_file=GateFileRecord(digest=gate.digest, settings=gate.file.model_dump(mode="json")),
-        score_table=ScoreTableRecord(
-            file=SCORES_FILE, digest=table.digest(), rows=sum(1 for _ in table.rows())
-        ),
+        score_table=ScoreTableRecord(file=SCORES_FILE, digest=table.digest(), rows=sum(1 for _ in table.rows())),
         seed=gate.file.execution.seed,
         today=resolved.today.isoformat(),
         run=RunRecord(

@@ -1,7 +1,7 @@
 """YAML that means what it says: version 1.2, no duplicate keys, no anchors, no tags, bounded in size.
 
-    document = read_yaml(Path("gate.yaml"))
-    document.value["model"], document.line(("rules", 2, "min"))
+document = read_yaml(Path("gate.yaml"))
+document.value["model"], document.line(("rules", 2, "min"))
 """
 
 from __future__ import annotations
@@ -9,11 +9,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 
 MAX_BYTES = 1 << 20
+
+
+class Mark(Protocol):
+    @property
+    def line(self) -> int: ...
+
+
+class Node(Protocol):
+    """A node of ruamel.yaml's graph; ``value`` holds pairs of a mapping, items of a sequence, text of a scalar."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def start_mark(self) -> Mark: ...
+
+    @property
+    def value(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +41,12 @@ class Document:
     path: Path
     content: bytes
     value: object
-    root: Any
+    root: Node
 
     def line(self, keys: Sequence[str | int]) -> int:
         """The 1-based line of the value at ``keys``, or of its nearest parent."""
         node = self.root
-        line = int(node.start_mark.line) + 1
+        line = node.start_mark.line + 1
         for key in keys:
             found = _child(node, key)
             if found is None:
@@ -37,13 +55,15 @@ class Document:
         return line
 
 
-def _child(node: Any, key: str | int) -> tuple[int, Any] | None:
-    if isinstance(node.value, list) and node.id == "mapping":
-        for key_node, value_node in node.value:
+def _child(node: Node, key: str | int) -> tuple[int, Node] | None:
+    if node.id == "mapping":
+        for key_node, value_node in cast("list[tuple[Node, Node]]", node.value):
             if key_node.value == key:
-                return int(key_node.start_mark.line) + 1, value_node
-    elif node.id == "sequence" and isinstance(key, int) and key < len(node.value):
-        return int(node.value[key].start_mark.line) + 1, node.value[key]
+                return key_node.start_mark.line + 1, value_node
+    elif node.id == "sequence" and isinstance(key, int):
+        items = cast("list[Node]", node.value)
+        if key < len(items):
+            return items[key].start_mark.line + 1, items[key]
     return None
 
 
@@ -69,12 +89,13 @@ def parse_yaml(content: bytes, path: Path) -> Document:
         text = content.decode("utf-8-sig")
         for event in cast("Any", YAML(typ="safe", pure=True)).parse(text):
             _refuse(event, path)
-        root = cast("Any", YAML(typ="safe", pure=True)).compose(text)
+        root: Node | None = cast("Any", YAML(typ="safe", pure=True)).compose(text)
         value: object = cast("Any", YAML(typ="safe", pure=True)).load(text)
     except UnicodeDecodeError as error:
         raise ConfigurationError(Problem(str(path), f"not UTF-8 at byte {error.start}")) from None
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+    except MarkedYAMLError as raised:
+        error = cast("Any", raised)
+        mark = cast("Mark | None", error.problem_mark or error.context_mark)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         found = str(error.problem or error.context or "not YAML").split("\n")[0]
         raise ConfigurationError(Problem(where, found, "YAML 1.2, each key once")) from None

@@ -31,4 +31,4 @@ def t_quantile(probability: float, df: float) -> float:
 
 def binomial_cdf(successes: int, n: int, rate: float) -> float:
     """P(X <= successes), X ~ Binomial(n, rate)."""
-    return _special("bdtr", float(successes), float(n), rate)
+    return _special("bdtr", successes, n, rate)

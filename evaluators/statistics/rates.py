@@ -68,8 +68,7 @@ def paired_counts(gained: int, lost: int, n: int, confidence: float = 0.95) -> E
     if n < 2:
         return Unmeasured(f"{n} paired example{'' if n == 1 else 's'}: an interval needs at least 2")
     value = (gained - lost) / n
-    low = _tango_end(gained, lost, n, z, outside=-1.0)
-    high = _tango_end(gained, lost, n, z, outside=1.0)
+    low, high = _tango_low(gained, lost, n, z), -_tango_low(lost, gained, n, z)
     return Estimate(value, Interval(low, high), n, n, "Tango score", (high - low) / (2 * z))
 
 
@@ -95,7 +94,7 @@ def _only_binary(values: FloatArray, name: str) -> None:
         )
 
 
-def tango_variance(gained: int, lost: int, n: int, difference: float) -> float:
+def _tango_variance(gained: int, lost: int, n: int, difference: float) -> float:
     """n^2 times the variance of the observed difference, were the true one ``difference`` (Tango 1998).
 
     The share of losses q is its maximum-likelihood value under that difference, the larger root of
@@ -109,18 +108,19 @@ def tango_variance(gained: int, lost: int, n: int, difference: float) -> float:
     return n * (2 * share + difference * (1 - difference))
 
 
-def _tango_end(gained: int, lost: int, n: int, z: float, outside: float) -> float:
-    """Where the score statistic reaches z, between the observed difference and +-1, by bisection.
+def _tango_low(gained: int, lost: int, n: int, z: float) -> float:
+    """Where the score statistic reaches z, between -1 and the observed difference, by bisection.
 
-    Squared, so that nothing is divided by a variance of 0. The outer end of the last bracket is returned.
+    Squared, so that nothing is divided by a variance of 0. The outer end of the last bracket is returned. The
+    upper end is this one of the swapped models, negated: so swapping negates to the last bit.
     """
-    inside = (gained - lost) / n
+    inside, outside = (gained - lost) / n, -1.0
     for _ in range(100):
         middle = (inside + outside) / 2
         if middle in (inside, outside):
             break
         distance = gained - lost - n * middle
-        if distance * distance <= z * z * tango_variance(gained, lost, n, middle):
+        if distance * distance <= z * z * _tango_variance(gained, lost, n, middle):
             inside = middle
         else:
             outside = middle

@@ -123,7 +123,7 @@ def make_demo_data(
     documents = [Prose(f"prose-{index:04d}", text) for index, text in enumerate(texts, start=1)]
     return DemoData(
         train=train_tickets,
-        few=tuple(t for queue in QUEUES for t in [t for t in train_tickets if t.label == queue][: few // len(QUEUES)]),
+        few=tuple(ticket for queue in QUEUES for ticket in _few(train_tickets, queue, few // len(QUEUES))),
         holdout=holdout_tickets,
         prose=tuple(documents[:prose]),
         corpus=tuple(documents[prose:]),
@@ -190,6 +190,17 @@ def word_runs(text: str, length: int) -> set[tuple[str, ...]]:
     """All runs of `length` words in a text (the whole text, where it is shorter), case and punctuation aside."""
     words = re.findall(r"\w+", text.lower())
     return {tuple(words[start : start + length]) for start in range(max(1, len(words) - length + 1))}
+
+
+def _few(tickets: Sequence[Ticket], queue: str, count: int) -> list[Ticket]:
+    """The first tickets of a queue, those that repeat a noun or a phrase last."""
+    words: set[str] = set()
+    fresh: list[Ticket] = []
+    repeated: list[Ticket] = []
+    for ticket in (ticket for ticket in tickets if ticket.label == queue):
+        (fresh if words.isdisjoint(ticket.pair) else repeated).append(ticket)
+        words.update(ticket.pair)
+    return [*fresh, *repeated][:count]
 
 
 def _ticket_text(pair: tuple[str, str], rng: random.Random) -> str:

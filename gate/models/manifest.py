@@ -1,4 +1,4 @@
-"""What lies in a model folder, and what of it is refused before anything is read. No file is opened here but to hash it.
+"""What lies in a model folder, and what of it is refused before any of it is read.
 
     manifest = list_files(root)               # Manifest: every regular file, and nothing else
     refuse_unsafe(manifest, allow=("*.bin",))  # ModelFilesError names every offending file in one go
@@ -25,13 +25,12 @@ MAX_FILES = 10_000
 MAX_DEPTH = 12
 MAX_NAME_BYTES = 200
 
-UNSAFE_ENDINGS = frozenset(
-    (".bin", ".pt", ".pth", ".pkl", ".pickle", ".joblib", ".ckpt", ".dill", ".h5", ".keras", ".msgpack")
-    + (".py", ".pyc", ".pyo", ".pyz", ".so", ".pyd", ".dll", ".dylib", ".whl")
+WEIGHT_ENDINGS = frozenset((".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".h5", ".msgpack"))
+
+UNSAFE_ENDINGS = WEIGHT_ENDINGS | frozenset(
+    (".joblib", ".keras", ".dill", ".py", ".pyc", ".pyo", ".pyz", ".so", ".pyd", ".dll", ".dylib", ".whl")
 )
 """Formats that run code when they are loaded, or are code. ``.bin`` is PyTorch's pickle, whatever else it may be."""
-
-WEIGHT_ENDINGS = frozenset((".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack"))
 
 _CHUNK = 4 << 20
 
@@ -126,9 +125,9 @@ def refuse_unsafe(manifest: Manifest, allow: Sequence[str]) -> None:
 
 def hash_files(manifest: Manifest) -> dict[str, str]:
     """SHA-256 of every file, by path. Reads without following links; several files at a time."""
+    paths = [manifest.root / path for path in manifest.files]
     with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
-        digests = pool.map(lambda path: _hash(manifest.root / path), manifest.files)
-        return dict(zip(manifest.files, digests, strict=True))
+        return dict(zip(manifest.files, pool.map(_hash, paths), strict=True))
 
 
 def open_regular(path: Path) -> int:

@@ -1,0 +1,46 @@
+# Two commands are enough: `make demo` and `make test`. Both do all the set-up they need.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+FOLDERS := $(shell find evaluators gate flows -type d -not -name __pycache__)
+
+.PHONY: demo test lint types architecture check-all format clean
+
+$(VENV)/.packages: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt setuptools wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--config-settings editable_mode=strict --editable ".[dev]"
+	touch $@ $(VENV)/.project
+
+# a strict editable install links files one by one: a new file needs a new link
+$(VENV)/.project: $(VENV)/.packages $(FOLDERS)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+		--config-settings editable_mode=strict --editable .
+	touch $@
+
+demo: $(VENV)/.project  ## train, register and gate two tiny models
+	$(BIN)/finetune-gate demo
+
+test: $(VENV)/.project  ## every test
+	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+lint: $(VENV)/.project
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.project
+	$(BIN)/pyright
+
+architecture: $(VENV)/.project
+	$(BIN)/lint-imports
+
+check-all: lint types architecture test
+
+format: $(VENV)/.project
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,46 @@
+"""``finetune-gate check``: everything that can be known about a gate without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from finetune_gate.gate.gate_loader import load_data, load_gate_file
+
+from .output import print_json
+
+
+@click.command()
+@click.argument("gate_file", type=click.Path(path_type=Path), default="gate.yaml")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def check(gate_file: Path, as_json: bool) -> None:
+    """Check a gate file and its data; ask nothing, load nothing.
+
+    All faults are reported at once, each with its line, what was found, what was expected and a suggestion.
+    Exit status: 0 in order, 2 not.
+    """
+    gate = load_gate_file(gate_file)
+    data = load_data(gate)
+    if as_json:
+        print_json(
+            {
+                "gate_file": str(gate_file),
+                "digest": gate.digest,
+                "model": gate.file.model,
+                "datasets": {
+                    name: {"rows": len(found.examples), "digest": found.digest} for name, found in data.items()
+                },
+                "evaluators": {title: found.kind for title, found in gate.evaluators.items()},
+                "rules": [{"rule": rule.text, "severity": rule.severity} for rule in gate.file.rules],
+            }
+        )
+        return
+    click.echo(f"{gate_file}: in order, for model {gate.file.model!r}")
+    for name, found in data.items():
+        click.echo(f"  data       {name}: {len(found.examples):,} examples from {gate.file.data[name].path}")
+    for title, evaluator in gate.evaluators.items():
+        kind = "" if title == evaluator.kind else f" ({evaluator.kind})"
+        click.echo(f"  evaluator  {title}{kind}: {len(evaluator.requests(data)):,} requests per model")
+    for rule in gate.file.rules:
+        click.echo(f"  rule       {rule.text}" + ("  (warning only)" if rule.severity == "warn" else ""))

@@ -1,0 +1,33 @@
+"""What every command prints the same way: problems, JSON, exit statuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import click
+
+from finetune_gate.evaluators.errors import Problem
+
+EXIT: Mapping[str, int] = {"promote": 0, "block": 1, "usage": 2, "hold": 3, "could not evaluate": 4}
+
+
+def print_problems(problems: Sequence[Problem], *, as_json: bool) -> None:
+    """To standard error for people, to standard output for machines that asked for JSON."""
+    if as_json:
+        print_json({"errors": [asdict(problem) for problem in problems]})
+        return
+    for problem in problems:
+        click.echo(f"error: {_plain(str(problem))}", err=True)
+    if len(problems) > 1:
+        click.echo(f"{len(problems)} problems found.", err=True)
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(text: str) -> str:
+    """Names and file contents appear in messages: no control character of theirs reaches the terminal."""
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)

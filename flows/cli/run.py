@@ -1,0 +1,143 @@
+"""``finetune-gate run``: gate one model version."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .output import EXIT, print_json
+from .progress import shown_progress
+
+if TYPE_CHECKING:
+    from finetune_gate.gate.run import GateRequest, GateResult
+
+
+@click.command()
+@click.argument("gate_file", type=click.Path(path_type=Path), default="gate.yaml")
+@click.option(
+    "--version",
+    "--candidate",
+    "candidate",
+    default="latest",
+    show_default=True,
+    metavar="VERSION",
+    help="Version under test: 7, @alias, latest, or models:/NAME/7.",
+)
+@click.option("--base", help="What it was fine-tuned from, instead of the gate file's.")
+@click.option("--dry-run", is_flag=True, help="Decide and report; change nothing in the registry.")
+@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server, or sqlite:/// address.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=".finetune-gate",
+    show_default=True,
+    help="Folder for records and reports, one sub-folder per run.",
+)
+@click.option(
+    "--prefect/--no-prefect",
+    "with_prefect",
+    default=None,
+    help="Walk the steps as a Prefect flow. Default: if PREFECT_API_URL is set.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every measurement, not only those that rules look at.")
+def run(
+    gate_file: Path,
+    candidate: str,
+    base: str | None,
+    dry_run: bool,
+    tracking_uri: str | None,
+    out: Path,
+    with_prefect: bool | None,
+    as_json: bool,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    """Gate a model version: promote, block or hold it.
+
+    Exit status: 0 promote, 1 block, 2 usage or configuration, 3 hold, 4 could not evaluate.
+    """
+    from finetune_gate.gate.gate_loader import load_data, load_gate_file
+    from finetune_gate.gate.run import GateRequest
+
+    load_data(load_gate_file(gate_file))  # before anything heavy is imported
+    request = GateRequest(
+        gate_file=gate_file,
+        candidate=candidate,
+        base=base,
+        dry_run=dry_run,
+        tracking_uri=tracking_uri,
+        out=out,
+        trigger="command line",
+        actor=_actor(),
+    )
+    if with_prefect is None:
+        with_prefect = bool(os.environ.get("PREFECT_API_URL"))
+    result = _walk(request, with_prefect, quiet=quiet or as_json)
+    print_result(result, as_json=as_json, verbose=verbose)
+    raise click.exceptions.Exit(EXIT[result.record.decision])
+
+
+def _walk(request: GateRequest, with_prefect: bool, *, quiet: bool) -> GateResult:
+    with shown_progress(quiet) as progress:
+        if with_prefect:
+            from finetune_gate.flows.gate_flow import run_as_flow
+
+            return run_as_flow(request)
+        from finetune_gate.gate.run import walk
+
+        return walk(request, progress=progress)
+
+
+def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
+    """The decision for a person, or for a machine."""
+    from finetune_gate.gate.reports import print_record
+    from finetune_gate.gate.steps import RECORD_FILE, REPORT_FILE
+
+    record = result.record
+    if as_json:
+        action = record.run.action
+        print_json(
+            {
+                "decision": record.decision,
+                "exit_status": EXIT[record.decision],
+                "sentence": record.sentence,
+                "model": record.model,
+                "candidate": {model.role: model.label for model in record.models}.get("candidate"),
+                "base": {model.role: model.label for model in record.models}.get("base"),
+                "champion": {model.role: model.version for model in record.models}.get("champion"),
+                "action": action.model_dump(mode="json") if action else None,
+                "dry_run": record.run.dry_run,
+                "rules": [
+                    {"rule": rule.text, "severity": rule.severity, "outcome": rule.outcome, "sentence": rule.sentence}
+                    for rule in record.rules
+                ],
+                "record": str(result.folder / RECORD_FILE),
+                "record_digest": record.digest(),
+                "report": str(result.folder / REPORT_FILE),
+                "mlflow": result.address,
+                "mlflow_url": result.run_url,
+            }
+        )
+        return
+    print_record(record, verbose=verbose)
+    click.echo(f"Record   {result.folder / RECORD_FILE}")
+    click.echo(f"Report   {result.folder / REPORT_FILE}")
+    click.echo(f"MLflow   {result.run_url or result.address}")
+
+
+def _actor() -> str:
+    """Who started this: the CI's actor where there is one, else the login name. A claim, not a proof."""
+    import getpass
+
+    for variable in ("GITHUB_ACTOR", "GITLAB_USER_LOGIN"):
+        if os.environ.get(variable):
+            return os.environ[variable]
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "unknown"

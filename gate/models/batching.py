@@ -1,0 +1,172 @@
+"""Planning without a model: windows over long documents, rows that serve several questions, batches by token budget.
+
+All functions are pure. A token is an int; a row is what one line of a batch computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+Ids = tuple[int, ...]
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """``targets`` are scored after ``context``; the model reads ``context + targets[:-1]``."""
+
+    context: Ids
+    targets: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Take the log-probability of ``target`` at ``position`` of a row, for token ``slot`` of request ``owner``."""
+
+    position: int
+    target: int
+    owner: int
+    slot: int
+
+
+@dataclass(slots=True)
+class Row:
+    """A trunk of tokens with branches behind it, each of which continues the trunk and sees no other branch.
+
+    ``reads`` says which log-probabilities are wanted. Most rows are a trunk alone.
+    """
+
+    trunk: Ids
+    branches: tuple[Ids, ...] = ()
+    reads: list[Read] = field(default_factory=list[Read])
+
+    @property
+    def length(self) -> int:
+        return len(self.trunk) + sum(map(len, self.branches))
+
+    @property
+    def tokens(self) -> Ids:
+        return self.trunk + tuple(token for branch in self.branches for token in branch)
+
+
+def rolling_windows(tokens: Sequence[int], start: int, limit: int) -> list[Window]:
+    """Windows over ``tokens`` in which each is scored exactly once, after ``start`` at the very beginning.
+
+    No window reads more than ``limit`` tokens. Windows are disjoint: each has one token of context, but the last,
+    which is moved left until it is full. This is the definition of EleutherAI/lm-evaluation-harness
+    (get_rolling_token_windows with context_len=1), so that values can be compared with theirs.
+    """
+    if not tokens:
+        return []
+    ids = tuple(tokens)
+    first = min(limit, len(ids))
+    windows = [Window((start,), ids[:first])]
+    done = first
+    while done < len(ids):
+        size = min(limit, len(ids) - done)
+        end = done + size
+        windows.append(Window(ids[max(0, end - limit - 1) : done], ids[done:end]))
+        done = end
+    return windows
+
+
+def fit(context: Ids, targets: Ids, limit: int) -> tuple[Window, int] | None:
+    """The window of a prompt with its continuation, and how many prompt tokens were cut from the left to make it fit.
+
+    None where the continuation alone is too long: it needs at least one token before it.
+    """
+    if len(targets) > limit:
+        return None
+    dropped = max(0, len(context) + len(targets) - 1 - limit)
+    return Window(context[dropped:], targets), dropped
+
+
+def plan_rows(windows: Sequence[tuple[int, int, Window]], limit: int, branching: bool) -> list[Row]:
+    """Rows that answer ``(owner, first slot, window)``; what several windows read alike is computed once.
+
+    Windows with one context share its tokens: their continuations become branches (where the model can do that, and
+    no row grows beyond ``limit``), and one that only repeats the beginning of another costs nothing.
+    """
+    groups: dict[Ids, list[tuple[int, int, Window]]] = {}
+    for owner, slot, window in windows:
+        groups.setdefault(window.context, []).append((owner, slot, window))
+    rows: list[Row] = []
+    for context, members in groups.items():
+        longest = _without_prefixes({window.targets[:-1] for _, _, window in members})
+        for branches in _packed(longest, limit - len(context)) if branching else [[branch] for branch in longest]:
+            rows.append(_row(context, branches, members))
+            taken = {id(member) for member in members if _holder(branches, member[2].targets[:-1]) is not None}
+            members = [member for member in members if id(member) not in taken]
+    return rows
+
+
+def batches(items: Sequence[Item], lengths: Sequence[int], budget: int) -> Iterator[list[Item]]:
+    """Longest first, so that what does not fit shows at once; each batch at most ``budget`` tokens with its padding."""
+    order = sorted(range(len(items)), key=lambda index: -lengths[index])
+    batch: list[Item] = []
+    longest = 0
+    for index in order:
+        longest = longest or max(1, lengths[index])
+        if batch and (len(batch) + 1) * longest > budget:
+            yield batch
+            batch, longest = [], max(1, lengths[index])
+        batch.append(items[index])
+    if batch:
+        yield batch
+
+
+def common_prefix(prompts: Sequence[Ids]) -> int:
+    """How many tokens all ``prompts`` begin with, leaving at least one token of each behind."""
+    first, last = min(prompts), max(prompts)
+    shared = 0
+    for left, right in zip(first, last, strict=False):
+        if left != right:
+            break
+        shared += 1
+    return min(shared, min(map(len, prompts)) - 1)
+
+
+def _without_prefixes(branches: set[Ids]) -> list[Ids]:
+    """Branches that are not the beginning of another; in sorted order a beginning stands right before."""
+    ordered = sorted(branches)
+    return [
+        branch
+        for branch, following in zip(ordered, [*ordered[1:], None], strict=True)
+        if following is None or following[: len(branch)] != branch
+    ]
+
+
+def _packed(branches: list[Ids], room: int) -> list[list[Ids]]:
+    """Branches in groups of at most ``room`` tokens. One that is longer stands alone."""
+    packed: list[list[Ids]] = [[]]
+    used = 0
+    for branch in branches:
+        if packed[-1] and used + len(branch) > room:
+            packed.append([])
+            used = 0
+        packed[-1].append(branch)
+        used += len(branch)
+    return packed
+
+
+def _row(context: Ids, branches: list[Ids], members: Sequence[tuple[int, int, Window]]) -> Row:
+    alone = len(branches) == 1
+    row = Row(context + branches[0], ()) if alone else Row(context, tuple(branches))
+    starts = [len(context)]
+    for branch in branches:
+        starts.append(starts[-1] + len(branch))
+    for owner, slot, window in members:
+        branch = _holder(branches, window.targets[:-1])
+        if branch is None:
+            continue
+        for offset, target in enumerate(window.targets):
+            position = len(context) - 1 if offset == 0 else starts[branch] + offset - 1
+            row.reads.append(Read(position, target, owner, slot + offset))
+    return row
+
+
+def _holder(branches: Sequence[Ids], wanted: Ids) -> int | None:
+    """The first branch that begins with ``wanted``."""
+    return next((at for at, branch in enumerate(branches) if branch[: len(wanted)] == wanted), None)

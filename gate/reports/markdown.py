@@ -1,0 +1,160 @@
+"""A decision as GitHub-flavoured markdown, for Prefect artifacts, summaries and comments.
+
+    render_markdown(record, report_address="https://ci.example/run/7/report.html")
+    rule_rows(record)       # one flat row a rule, for a table artifact
+
+Foreign text cannot act: no HTML, link, image, mention, issue reference, table cell or fence of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from ..record import DecisionRecord
+from .inert import inert_text
+from .rows import (
+    DECISION_MARKS,
+    DIFFERENCE_SENTENCE,
+    OUTCOME_MARKS,
+    Change,
+    Figure,
+    RuleRow,
+    baselines_of,
+    confidence_sentence,
+    reason_of,
+    remarks_of,
+    rows_of_rules,
+    summary_of,
+)
+
+RECORD_FILE = "decision-record.json"
+_SPECIAL = re.compile(r"[\\`*_\[\]<>|~!$&@#]|(?<=:)(?=//)|(?i:\bwww(?=\.))|(?i:\bgh(?=-\d))")
+_NOTHING = "&#8203;"  # a zero width space, after which no name, number or address is recognised
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "\\": "&#92;", "`": "&#96;", "$": "&#36;"}
+
+
+def render_markdown(record: DecisionRecord, *, report_address: str | None = None) -> str:
+    """Headline, reason, rules, models, and how to look again. Ends in a line break."""
+    baselines = baselines_of(record)
+    rows = rows_of_rules(record)
+    blocks = [
+        f"## {DECISION_MARKS[record.decision]} {record.decision.capitalize()}: {_headline(record)}",
+        prose(reason_of(record), limit=1000),
+        *(f"**{prose(remark)}**" for remark in remarks_of(record)),
+        f"{summary_of(record)}.",
+        _table(
+            ["Outcome", "Rule", "Candidate", *(role.capitalize() for role in baselines), "Difference \\[low, high\\]"],
+            [_rule_cells(row, baselines) for row in rows],
+        ),
+        f"<sub>{prose(confidence_sentence(record))} {DIFFERENCE_SENTENCE}</sub>",
+        "### Models",
+        _table(
+            ["Role", "Model", "Found by", "Digest"],
+            [
+                [model.role, code(model.label), prose(model.origin), code(model.digest[:12])]
+                for model in record.models
+            ],
+        ),
+    ]
+    if record.role("champion") is None:
+        blocks.append(f"No champion: {prose(record.champion_note or 'none')}.")
+    blocks += ["### Look again", *_again(record, report_address)]
+    return "\n\n".join(blocks) + "\n"
+
+
+def rule_rows(record: DecisionRecord) -> list[dict[str, str]]:
+    """One row a rule with the same keys in every row, as plain text: for table artifacts and spreadsheets."""
+    baselines = baselines_of(record)
+    return [
+        {
+            "outcome": f"{OUTCOME_MARKS[row.rule.outcome]} {row.rule.outcome}",
+            "rule": inert_text(row.text),
+            "severity": row.rule.severity,
+            "candidate": f"{row.candidate.value} {row.candidate.interval}".strip(),
+            **{role: row.baselines[role].value if role in row.baselines else "" for role in baselines},
+            "difference": "; ".join(f"{change.against} {_figure(change.figure)}" for change in row.changes),
+            "note": "; ".join(inert_text(note) for note in row.notes),
+        }
+        for row in rows_of_rules(record)
+    ]
+
+
+def prose(text: str, *, limit: int = 400) -> str:
+    """Foreign text inside a sentence or a table cell: it reads as it was written and does nothing.
+
+    Characters with a meaning are escaped. After ``@``, ``#`` and the ``:`` of an address stands a zero width space,
+    because mentions, references and bare addresses are recognised in the finished text, where no escape is left.
+    """
+    return _SPECIAL.sub(_defused, inert_text(text, limit=limit))
+
+
+def code(text: str, *, limit: int = 200) -> str:
+    """A name or digest as inline code; escaped prose where the text itself could end the code or a table cell."""
+    shown = inert_text(text, limit=limit)
+    return prose(shown, limit=limit) if not shown or re.search(r"[`|\\]", shown) else f"`{shown}`"
+
+
+def fenced(text: str, language: str = "") -> str:
+    """A block of foreign lines, between fences longer than any run of backticks in it."""
+    lines = [inert_text(line, limit=2000) for line in text.split("\n")]
+    longest = max((len(run) for line in lines for run in re.findall(r"`+", line)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return "\n".join([fence + language, *lines, fence])
+
+
+def _defused(match: re.Match[str]) -> str:
+    found = match[0]
+    if found in ("@", "#") or not found or found.isalpha():
+        return found + _NOTHING
+    return _ENTITIES.get(found) or f"\\{found}"
+
+
+def _headline(record: DecisionRecord) -> str:
+    candidate = record.role("candidate")
+    return code(candidate.label if candidate else record.model)
+
+
+def _rule_cells(row: RuleRow, baselines: tuple[str, ...]) -> list[str]:
+    outcome = f"{OUTCOME_MARKS[row.rule.outcome]} {row.rule.outcome}" + (" (warning only)" if row.warns else "")
+    notes = [f"<br>{prose(note, limit=1000)}" for note in row.notes]
+    several = len(row.rule.checks) > 1
+    decides = row.check is not None
+    candidate = _figure(row.candidate) if decides else row.candidate.value
+    return [
+        outcome,
+        code(row.text) + "".join(notes),
+        f"**{prose(candidate)}**" if decides else prose(candidate),
+        *(row.baselines[role].value if role in row.baselines else "" for role in baselines),
+        "<br>".join(_change(change, several) for change in row.changes),
+    ]
+
+
+def _change(change: Change, several: bool) -> str:
+    figure = prose(_figure(change.figure))
+    mark = f" {OUTCOME_MARKS[change.check.outcome]}" if change.check and several else ""
+    return f"{prose(change.against)} {f'**{figure}**' if change.check else figure}{mark}"
+
+
+def _figure(figure: Figure) -> str:
+    return f"{figure.value} {figure.interval}".strip()
+
+
+def _again(record: DecisionRecord, report_address: str | None) -> list[str]:
+    lines = [f"Record `{record.digest()[:12]}`, score table {code(record.score_table.digest[:12])}."]
+    if report_address is not None:
+        lines.append(f"Full report: {_address(report_address)}")
+    return [" ".join(lines), fenced(f"finetune-gate report {RECORD_FILE}", "sh")]
+
+
+def _address(address: str) -> str:
+    """A link where it is a web address and nothing else, code otherwise."""
+    shown = inert_text(address, limit=2000)
+    if shown == address and urlsplit(address).scheme in ("http", "https") and not re.search(r"[\s<>\"'`|\\]", address):
+        return f"[report](<{address}>)"
+    return code(address, limit=2000)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

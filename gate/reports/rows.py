@@ -1,0 +1,285 @@
+"""What a report says of each rule and measurement, whatever it is drawn on: terminal, markdown or HTML.
+
+Texts in here are foreign and untouched (names, reasons, slices): whoever draws them makes them inert.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import cast
+
+from ..deciding import Outcome, Verdict
+from ..record import CheckRecord, DecisionRecord, EstimateRecord, MeasuredRecord, MeasurementRecord, RuleRecord
+from .numbers import Scale, bound_text, reason_text, scale_for
+
+DECISION_MARKS: Mapping[Verdict, str] = {"promote": "✓", "block": "✗", "hold": "‖"}
+OUTCOME_MARKS: Mapping[Outcome, str] = {
+    "passed": "✓",
+    "failed": "✗",
+    "inconclusive": "?",
+    "unmeasured": "–",
+    "waived": "~",
+}
+ASCII_MARKS: Mapping[str, str] = {"✓": "+", "✗": "x", "‖": "=", "–": "-"}
+NOT_MEASURED = "not measured"
+DIFFERENCE_SENTENCE = "A difference is candidate minus baseline, paired by example."
+_MOST_EXAMPLES = 1_000_000  # where the search for "how many would settle it" ends: at least this many
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A measured quantity, written. Where there is none, ``value`` says so and ``reason`` says why."""
+
+    value: str
+    interval: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Candidate minus one baseline. ``check`` is the rule's verdict on it, None where it is shown for reading only."""
+
+    against: str
+    figure: Figure
+    check: CheckRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """One rule. ``check`` is the one on the candidate's own value, where the rule bounds that."""
+
+    rule: RuleRecord
+    scale: Scale
+    candidate: Figure
+    baselines: Mapping[str, Figure]
+    changes: tuple[Change, ...]
+    check: CheckRecord | None
+    notes: tuple[str, ...]
+
+    @property
+    def warns(self) -> bool:
+        return self.rule.severity == "warn"
+
+    @property
+    def text(self) -> str:
+        """The rule in one line, with room to break before a slice."""
+        metric, text = self.rule.metric, self.rule.text
+        return f"{metric} {text[len(metric) :]}" if text.startswith(f"{metric}[") else text
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementRow:
+    """One metric on one slice. ``methods`` names each method once; ``n`` and ``clusters`` are the smallest."""
+
+    measurement: MeasurementRecord
+    scale: Scale
+    candidate: Figure
+    baselines: Mapping[str, Figure]
+    changes: tuple[Change, ...]
+    slice: str
+    n: int
+    clusters: int
+    coverage: float
+    methods: tuple[str, ...]
+
+
+def rows_of_rules(record: DecisionRecord) -> tuple[RuleRow, ...]:
+    """In the order of the gate file."""
+    usual = usual_confidence(record)
+    return tuple(_rule_row(rule, measurement_of(record, rule), usual) for rule in record.rules)
+
+
+def rows_of_measurements(record: DecisionRecord) -> tuple[MeasurementRow, ...]:
+    """Every measurement, in the order of the record."""
+    return tuple(_measurement_row(measurement) for measurement in record.measurements)
+
+
+def measurement_of(record: DecisionRecord, rule: RuleRecord) -> MeasurementRecord | None:
+    """The measurement that ``rule`` was judged by: same metric and slice, and the very numbers of its checks."""
+    found = [
+        one for one in record.measurements if one.metric == rule.metric and one.slice == rule.settings.get("slice")
+    ]
+    return next((one for one in found if _rests_on(rule, one)), found[0] if found else None)
+
+
+def baselines_of(record: DecisionRecord) -> tuple[str, ...]:
+    """``("base", "champion")`` or fewer: the baselines that this run had."""
+    return tuple(role for role in ("base", "champion") if record.role(role) is not None)
+
+
+def roles_of(record: DecisionRecord) -> tuple[tuple[str, str], ...]:
+    """``("candidate", "support-bot v7"), ...``; a champion that does not exist is said, not left out."""
+    named = [(model.role, model.label) for model in record.models]
+    if record.role("champion") is None:
+        named.append(("champion", record.champion_note or "none"))
+    return tuple(named)
+
+
+def reason_of(record: DecisionRecord) -> str:
+    """The decision's sentence without the decision word that every headline shows already."""
+    return record.sentence.removeprefix(f"{record.decision.capitalize()}: ")
+
+
+def remarks_of(record: DecisionRecord) -> tuple[str, ...]:
+    """What must be said right beside the decision."""
+    remarks = [f"The candidate's files are identical to the {role}'s." for role in record.identical]
+    if record.run.dry_run:
+        remarks.append("Dry run: whatever was decided, nothing was changed in the registry.")
+    return tuple(remarks)
+
+
+def summary_of(record: DecisionRecord) -> str:
+    """``3 rules passed, 1 failed; 1 warning``."""
+    blocking = Counter(rule.outcome for rule in record.rules if rule.severity == "block")
+    counts = [f"{count} {outcome}" for outcome in OUTCOME_MARKS if (count := blocking[outcome])]
+    warnings = sum(rule.severity == "warn" and rule.outcome != "passed" for rule in record.rules)
+    total = sum(blocking.values())
+    said = f"{total} blocking rule{'' if total == 1 else 's'}: {', '.join(counts)}" if total else "no blocking rule"
+    return said + (f"; {warnings} warning{'' if warnings == 1 else 's'}" if warnings else "")
+
+
+def usual_confidence(record: DecisionRecord) -> float:
+    """The confidence most measurements were made at."""
+    return next(iter(Counter(one.confidence for one in record.measurements).most_common(1)), (0.95, 0))[0]
+
+
+def confidence_sentence(record: DecisionRecord) -> str:
+    """The one place where a report explains its brackets."""
+    percent = f"{100 * usual_confidence(record):g} %"
+    return (
+        f"[low, high] are one-sided {percent} bounds: with {percent} confidence the true value is above low, "
+        f"and with {percent} confidence it is below high."
+    )
+
+
+def slice_text(by: Mapping[str, str]) -> str:
+    return ", ".join(f"{column}={value}" for column, value in by.items())
+
+
+def estimate_warnings(record: DecisionRecord) -> Mapping[str, tuple[str, ...]]:
+    """Warning to what it is about, ``classification.accuracy (candidate - base)``, in the order of the record."""
+    about: dict[str, list[str]] = {}
+    for measurement in record.measurements:
+        name = measurement.metric + (f" on {slice_text(measurement.slice)}" if measurement.slice else "")
+        for part, measured in _parts(measurement):
+            if isinstance(measured, EstimateRecord):
+                for warning in measured.warnings:
+                    about.setdefault(warning, []).append(f"{name} ({part})")
+    return {warning: tuple(places) for warning, places in about.items()}
+
+
+def figure(measured: MeasuredRecord, scale: Scale, *, signed: bool = False) -> Figure:
+    if isinstance(measured, EstimateRecord):
+        value = scale.change(measured.value) if signed else scale.value(measured.value)
+        return Figure(value, scale.interval(measured, signed=signed))
+    return Figure(NOT_MEASURED, reason=reason_text(measured.unmeasured))
+
+
+def _rests_on(rule: RuleRecord, measurement: MeasurementRecord) -> bool:
+    measured = {None: measurement.candidate}
+    measured |= {role: comparison.difference for role, comparison in measurement.comparisons.items()}
+    return all(measured.get(check.against) == check.measured for check in rule.checks)
+
+
+def _rule_row(rule: RuleRecord, measurement: MeasurementRecord | None, usual: float) -> RuleRow:
+    own = next((check for check in rule.checks if check.against is None), None)
+    against = {check.against: check for check in rule.checks if check.against is not None}
+    comparisons = measurement.comparisons if measurement else {}
+    measured = [check.measured for check in rule.checks]
+    if measurement:
+        measured.append(measurement.candidate)
+    measured += chain.from_iterable((one.baseline, one.difference) for one in comparisons.values())
+    bounds = [(check.measured, check.bound) for check in rule.checks]
+    scale = scale_for(measured, unit=measurement.unit if measurement else "", bounds=bounds)
+
+    changes: list[Change] = []
+    for role in dict.fromkeys((*against, *comparisons)):
+        check = against.get(role)
+        if check is not None:
+            changes.append(Change(role, figure(check.measured, scale, signed=True), check))
+        elif own is not None and isinstance(comparisons[role].difference, EstimateRecord):
+            changes.append(Change(role, figure(comparisons[role].difference, scale, signed=True)))
+    if own is not None:
+        candidate = figure(own.measured, scale)
+    else:
+        candidate = figure(measurement.candidate, scale) if measurement else Figure(NOT_MEASURED)
+    return RuleRow(
+        rule=rule,
+        scale=scale,
+        candidate=candidate,
+        baselines={role: figure(comparison.baseline, scale) for role, comparison in comparisons.items()},
+        changes=tuple(changes),
+        check=own,
+        notes=tuple(_notes(rule, scale, measurement, usual)),
+    )
+
+
+def _notes(rule: RuleRecord, scale: Scale, measurement: MeasurementRecord | None, usual: float) -> Iterator[str]:
+    """What the numbers of a row do not say by themselves."""
+    several = len(rule.checks) > 1
+    reasons: dict[str, list[str]] = {}
+    for check in rule.checks:
+        if not isinstance(check.measured, EstimateRecord):
+            reasons.setdefault(reason_text(check.measured.unmeasured), []).append(check.against or "candidate")
+    for reason, roles in reasons.items():
+        about = f" against {' and '.join(roles)}" if several and len(roles) < len(rule.checks) else ""
+        yield f"{NOT_MEASURED}{about}: {reason}"
+    for check in rule.checks:
+        if check.needed is not None:
+            about = f" against {check.against}" if several else ""
+            there = f", there are {measurement.planned:,}" if measurement else ""
+            if check.needed >= _MOST_EXAMPLES:
+                yield f"more than {_MOST_EXAMPLES:,} examples would be needed to settle it{about}{there}"
+            else:
+                yield f"about {check.needed:,} examples would settle it{about}{there}"
+        elif check.outcome == "inconclusive":
+            bound = bound_text(check.bound, scale, change=check.against is not None)
+            about = f" against {check.against}" if several else ""
+            yield f"the bound {bound} lies inside the interval{about}"
+    confidence = rule.settings.get("confidence")
+    if confidence == "none":
+        yield "decided by the point estimate alone: confidence is none"
+    elif isinstance(confidence, float) and confidence != usual:
+        yield f"its bounds are one-sided at {100 * confidence:g} %"
+    waiver = rule.settings.get("waiver")
+    if isinstance(waiver, dict):
+        yield _waiver_text(cast("Mapping[str, object]", waiver), rule.outcome)
+
+
+def _waiver_text(waiver: Mapping[str, object], outcome: Outcome) -> str:
+    owner, reason, expires = (str(waiver.get(key, "?")) for key in ("owner", "reason", "expires"))
+    if outcome == "waived":
+        return f"waived by {owner} until {expires}: {reason}"
+    if outcome == "passed":
+        return f"passed, so the waiver of {owner} (until {expires}) was not used"
+    return f"the waiver of {owner} expired on {expires}"
+
+
+def _parts(measurement: MeasurementRecord) -> Iterator[tuple[str, MeasuredRecord]]:
+    yield "candidate", measurement.candidate
+    for role, comparison in measurement.comparisons.items():
+        yield role, comparison.baseline
+        yield f"candidate - {role}", comparison.difference
+
+
+def _measurement_row(measurement: MeasurementRecord) -> MeasurementRow:
+    measured = [part for _, part in _parts(measurement)]
+    estimates = [one for one in measured if isinstance(one, EstimateRecord)]
+    scale = scale_for(measured, unit=measurement.unit)
+    return MeasurementRow(
+        measurement=measurement,
+        scale=scale,
+        candidate=figure(measurement.candidate, scale),
+        baselines={role: figure(one.baseline, scale) for role, one in measurement.comparisons.items()},
+        changes=tuple(
+            Change(role, figure(one.difference, scale, signed=True)) for role, one in measurement.comparisons.items()
+        ),
+        slice=slice_text(measurement.slice),
+        n=min((one.n for one in estimates), default=0),
+        clusters=min((one.clusters for one in estimates), default=0),
+        coverage=min(measurement.scored.values(), default=0) / measurement.planned if measurement.planned else 0.0,
+        methods=tuple(dict.fromkeys(one.method for one in estimates)),
+    )
