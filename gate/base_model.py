@@ -18,6 +18,7 @@ from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError,
 from .artifacts import bring, is_there, local_path
 from .hub_cache import cached_snapshot, is_hub_id
 from .mlflow_client import NotInRegistry, plain
+from .mlflow_types import LoggedModel, RunEntity
 from .model_files import inspect_model_files
 from .pins import ModelFiles, ModelPin
 from .registered import RegisteredVersion
@@ -106,7 +107,7 @@ def locate(registry: Registry, spec: str, downloads: Path, *, claimed: bool = Fa
             where=f"base {plain(text)!r}",
             found=found,
             expected=_KINDS,
-            way_out="correct `base:`, or fetch the model first (`hf download ORG/NAME`): a gate run downloads nothing",
+            way_out="correct `base:`, or fetch it first (`hf download ORG/NAME`): a gate run fetches nothing from there",
         )
     )
 
@@ -255,18 +256,30 @@ def _of_run(registry: Registry, text: str) -> Place:
         run = connection.client.get_run(run_id)
     address = f"{run.info.artifact_uri.rstrip('/')}/{path}".rstrip("/")
     if path and not is_there(connection, address):
-        # since MLflow 3 a logged model lies beside its run, and is still named by the run's address
-        for output in run.outputs.model_outputs if run.outputs else ():
-            with connection.doing(f"read logged model {output.model_id}"):
-                logged = connection.client.get_logged_model(output.model_id)
-            if logged.name == path:
-                return Place(text, logged.artifact_location, run_id=run_id)
-        raise ConfigurationError(
-            Problem(
-                where=f"base {plain(text)!r}",
-                found=f"run {run_id} has no files and no logged model under {plain(path)!r}",
-                expected=_KINDS,
-                way_out="correct the path: the run's page in MLflow lists its artifacts and logged models",
-            )
-        )
+        return _logged_beside(registry, text, run, path)
     return Place(text, address, run_id=run_id)
+
+
+def _logged_beside(registry: Registry, text: str, run: RunEntity, path: str) -> Place:
+    """Since MLflow 3 a logged model lies beside its run's files, and is still called ``runs:/<id>/<its name>``."""
+    name, _, inside = path.partition("/")
+    connection = registry.connection
+    found: list[LoggedModel] = []
+    if "'" not in name:
+        with connection.doing(f"look for logged models of run {run.info.run_id}"):
+            models = connection.client.search_logged_models([run.info.experiment_id], f"name = '{name}'")
+        found = [model for model in models if model.source_run_id == run.info.run_id]
+    if len(found) == 1:
+        address = f"{found[0].artifact_location.rstrip('/')}/{inside}".rstrip("/")
+        return Place(text, address, run_id=run.info.run_id)
+    several = ", ".join(f"models:/{model.model_id}" for model in found)
+    raise ConfigurationError(
+        Problem(
+            where=f"base {plain(text)!r}",
+            found=f"the run has {len(found)} logged models of that name: {several}"
+            if found
+            else f"the run has no files and no logged model under {plain(path)!r}",
+            expected=_KINDS,
+            way_out="name one of them as `base:`" if found else "correct the path: the run's page in MLflow lists them",
+        )
+    )

@@ -52,18 +52,9 @@ class RunData(Protocol):
     metrics: Mapping[str, float]
 
 
-class RunOutput(Protocol):
-    model_id: str
-
-
-class RunOutputs(Protocol):
-    model_outputs: Sequence[RunOutput]
-
-
 class RunEntity(Protocol):
     info: RunInfo
     data: RunData
-    outputs: RunOutputs | None
 
 
 class Experiment(Protocol):
@@ -109,6 +100,7 @@ class Client(Protocol):
         self, name: str, version: str, stage: str, archive_existing_versions: bool = ...
     ) -> VersionEntity: ...
     def get_logged_model(self, model_id: str) -> LoggedModel: ...
+    def search_logged_models(self, experiment_ids: list[str], filter_string: str) -> Page[LoggedModel]: ...
     def get_run(self, run_id: str) -> RunEntity: ...
     def search_experiments(self, *, max_results: int = ...) -> Page[Experiment]: ...
     def get_experiment_by_name(self, name: str) -> Experiment | None: ...

@@ -77,12 +77,12 @@ def run(
     )
     if with_prefect is None:
         with_prefect = bool(os.environ.get("PREFECT_API_URL"))
-    result = _walk(request, with_prefect, quiet=quiet or as_json)
+    result = gate_candidate(request, with_prefect, quiet=quiet or as_json)
     print_result(result, as_json=as_json, verbose=verbose)
     raise click.exceptions.Exit(EXIT[result.record.decision])
 
 
-def _walk(request: GateRequest, with_prefect: bool, *, quiet: bool) -> GateResult:
+def gate_candidate(request: GateRequest, with_prefect: bool, *, quiet: bool) -> GateResult:
     with shown_progress(quiet) as progress:
         if with_prefect:
             from finetune_gate.flows.gate_flow import run_as_flow

@@ -5,12 +5,10 @@ All functions are pure. A token is an int; a row is what one line of a batch com
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 Ids = tuple[int, ...]
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,19 +100,11 @@ def plan_rows(windows: Sequence[tuple[int, int, Window]], limit: int, branching:
     return rows
 
 
-def batches(items: Sequence[Item], lengths: Sequence[int], budget: int) -> Iterator[list[Item]]:
-    """Longest first, so that what does not fit shows at once; each batch at most ``budget`` tokens with its padding."""
-    order = sorted(range(len(items)), key=lambda index: -lengths[index])
-    batch: list[Item] = []
-    longest = 0
-    for index in order:
-        longest = longest or max(1, lengths[index])
-        if batch and (len(batch) + 1) * longest > budget:
-            yield batch
-            batch, longest = [], max(1, lengths[index])
-        batch.append(items[index])
-    if batch:
-        yield batch
+def batch_end(lengths: Sequence[int], at: int, budget: int) -> int:
+    """Where the batch that starts at ``at`` ends, given ``lengths`` sorted longest first: as many rows as keep to
+    ``budget`` tokens with their padding, and always one."""
+    rows = budget // max(1, lengths[at])
+    return min(len(lengths), at + max(1, rows))
 
 
 def common_prefix(prompts: Sequence[Ids]) -> int:

@@ -1,8 +1,8 @@
 """From requests to token ids: prompts, chat templates, BOS, and the seam between prompt and continuation.
 
     renderer = Renderer(tokenizer)
-    renderer.scored([ScoreRequest("The capital of France is", " Paris")])   # [Scored(context=(1, 450, ...), targets=(3681,))]
-    renderer.prompts([GenerateRequest("Once upon")])                        # [(1, 9038, 2501)]
+    renderer.scored([ScoreRequest("The capital of France is", " Paris")])  # [Scored((1, 450, 7483, ...), (3681,))]
+    renderer.prompts([GenerateRequest("Once upon")])                       # [Prompted((1, 9038, 2501))]
 
 BOS stands in front exactly once where the tokenizer puts it there by itself, and never in front of a rendered chat
 template, which has its own. A document's first token is scored after BOS, else EOS, whether or not the tokenizer adds
@@ -53,8 +53,16 @@ class Scored:
 
 
 @dataclass(frozen=True, slots=True)
+class Prompted:
+    """A prompt to go on from, of at least one token. ``rendered``: by a chat template, so an answer ends its turn."""
+
+    ids: tuple[int, ...]
+    rendered: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class _Text:
-    """A prompt as text. ``rendered`` by a chat template: special tokens are in it, and its end is where answers start."""
+    """A prompt as text. ``rendered`` by a chat template: it has its special tokens, and ends where answers start."""
 
     text: str
     rendered: bool
@@ -94,11 +102,11 @@ class Renderer:
                 results.append(self._join(prompt, ids[context], ids[continuation], ids[context + continuation]))
         return results
 
-    def prompts(self, requests: Sequence[GenerateRequest]) -> list[tuple[int, ...] | Failed]:
-        """Token ids of each prompt, in order; at least one token each."""
+    def prompts(self, requests: Sequence[GenerateRequest]) -> list[Prompted | Failed]:
+        """Token ids of each prompt, in order."""
         texts = [self._text(request.prompt) for request in requests]
         ids = self._encode(text.text for text in texts if isinstance(text, _Text))
-        results: list[tuple[int, ...] | Failed] = []
+        results: list[Prompted | Failed] = []
         for text in texts:
             if isinstance(text, Failed):
                 results.append(text)
@@ -106,8 +114,18 @@ class Renderer:
             found = ids[text.text] if text.rendered else self._with_prefix(ids[text.text])
             if not found and self.start is not None:
                 found = (self.start,)
-            results.append(found or Failed("the prompt is empty, and " + _NO_START))
+            results.append(Prompted(found, text.rendered) if found else Failed("the prompt is empty, and " + _NO_START))
         return results
+
+    def turn_end(self) -> int | None:
+        """The special token that ends an answer in the chat template, where there is one: not every model names it
+        as its EOS."""
+        probe = "Answer"
+        turn = self._text((Message("user", "Question"), Message("assistant", probe)))
+        if isinstance(turn, Failed) or not turn.rendered or probe not in turn.text:
+            return None
+        behind = self._ids([turn.text.rpartition(probe)[2]], add_special_tokens=False)[0]
+        return behind[0] if behind and behind[0] in set(self._tokenizer.all_special_ids) else None
 
     def _join(
         self, prompt: _Text, context: tuple[int, ...], apart: tuple[int, ...], whole: tuple[int, ...]

@@ -40,7 +40,7 @@ def render_markdown(record: DecisionRecord, *, report_address: str | None = None
     rows = rows_of_rules(record)
     blocks = [
         f"## {DECISION_MARKS[record.decision]} {record.decision.capitalize()}: {_headline(record)}",
-        prose(reason_of(record), limit=1000),
+        _paragraph(reason_of(record)),
         *(f"**{prose(remark)}**" for remark in remarks_of(record)),
         f"{summary_of(record)}.",
         _table(
@@ -108,6 +108,12 @@ def _defused(match: re.Match[str]) -> str:
     if found in ("@", "#") or not found or found.isalpha():
         return found + _NOTHING
     return _ENTITIES.get(found) or f"\\{found}"
+
+
+def _paragraph(text: str) -> str:
+    """Prose that opens a block, where a dash or a number with a dot would begin a list."""
+    shown = prose(text, limit=1000)
+    return _NOTHING + shown if re.match(r"[-+=]|\d+[.)]", shown) else shown
 
 
 def _headline(record: DecisionRecord) -> str:

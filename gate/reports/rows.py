@@ -57,6 +57,7 @@ class RuleRow:
     baselines: Mapping[str, Figure]
     changes: tuple[Change, ...]
     check: CheckRecord | None
+    baseline_values: Mapping[str, float]
     notes: tuple[str, ...]
 
     @property
@@ -213,6 +214,9 @@ def _rule_row(rule: RuleRecord, measurement: MeasurementRecord | None, usual: fl
         baselines={role: figure(comparison.baseline, scale) for role, comparison in comparisons.items()},
         changes=tuple(changes),
         check=own,
+        baseline_values={
+            role: one.baseline.value for role, one in comparisons.items() if isinstance(one.baseline, EstimateRecord)
+        },
         notes=tuple(_notes(rule, scale, measurement, usual)),
     )
 

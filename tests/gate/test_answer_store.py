@@ -14,7 +14,7 @@ from finetune_gate.gate.answer_store import AnswerStore
 
 ANSWERS: dict[str, Answer] = {
     "a": TokenLogprobs((-0.1, -1e-17, -123.456789012345678), dropped_context=3),
-    "b": Generation("tab\there \u202e \ud83d\ude00 'quote'", "length", 9),
+    "b": Generation("tab\there \u202e \U0001f600 'quote'", "length", 9),
 }
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from registry_shop import MODEL, Shop
+
 from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
 from finetune_gate.gate.registered import Spelling, parse_spelling
-from registry_shop import MODEL, Shop
 
 
 @pytest.mark.parametrize(

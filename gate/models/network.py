@@ -1,0 +1,228 @@
+"""One causal language model on one device, as scoring and generating use it: hidden states, logits of chosen
+positions, next-token logits with a cache. What an architecture can do is tried once, on a few tokens, not looked up.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+from finetune_gate.evaluators.errors import ModelError, Problem
+
+from .batching import Row, batch_end
+from .declared import Json
+from .foreign import Cache, CausalModel, HeadOutput
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MAX_LOGITS = 1 << 25
+"""Logits held at a time, tokens times vocabulary: 128 MiB in float32."""
+
+DEFAULT_BATCH_TOKENS = {"cpu": 2048, "mps": 4096, "cuda": 16384}
+
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
+
+
+class Network:
+    """``network.logits(rows)``: see each method. Right padding needs no mask, since attention is causal; rows with
+    branches bring their own mask."""
+
+    def __init__(self, model: CausalModel, device: str, config: Json) -> None:
+        self._model = model
+        self._device = device
+        self._config = config
+        accepted = set(inspect.signature(model.forward).parameters)
+        self._keeps = "logits_to_keep" in accepted
+        self.caches = {"past_key_values", "attention_mask", "position_ids"} <= accepted
+
+    def tensor(self, rows: Sequence[Sequence[int]]) -> Tensor:
+        import torch
+
+        return torch.tensor(rows, dtype=torch.long, device=self._device)
+
+    @cached_property
+    def splits(self) -> bool:
+        """Whether body and head can be run apart: then logits are computed only where they are read."""
+        import torch
+
+        ids = self.tensor([[5, 3, 1, 2]])
+        try:
+            with torch.inference_mode():
+                whole = self._model(input_ids=ids, use_cache=False).logits
+                return bool(torch.equal(self._head(self._hidden(input_ids=ids)), whole))
+        except Exception:  # noqa: BLE001 -- an architecture of another build may raise anything; the general way is left
+            return False
+
+    @cached_property
+    def branches(self) -> bool:
+        """Whether a mask of ours is obeyed, so that several continuations can share their prompt in one row."""
+        if not self.splits or not self.caches or any(self._windowed()):
+            return False
+        trunk, first, second = (5, 3, 1, 2), (4, 6, 7), (1, 4, 0)
+        try:
+            together = self.logits([Row(trunk, (first, second))], [[6, 9]])
+            apart = self.logits([Row(trunk + first), Row(trunk + second)], [[6], [6]])
+        except Exception:  # noqa: BLE001 -- as above
+            return False
+        scale = max(1.0, float(apart.abs().max()))
+        tolerance = 1e-4 if apart.dtype == together.dtype and "32" in str(apart.dtype) else 2e-2
+        return bool((together - apart).abs().max() <= tolerance * scale)
+
+    def logits(self, rows: Sequence[Row], positions: Sequence[Sequence[int]]) -> Tensor:
+        """Logits at the given positions of each row, all rows together: (number of positions, vocabulary)."""
+        return next(self.chunks(rows, positions, limit=None))
+
+    def chunks(
+        self, rows: Sequence[Row], positions: Sequence[Sequence[int]], limit: int | None = MAX_LOGITS
+    ) -> Generator[Tensor]:
+        """The same as ``logits``, in pieces of at most ``limit`` numbers."""
+        import torch
+
+        with torch.inference_mode():
+            inputs = self._inputs(rows)
+            row = [index for index, of_row in enumerate(positions) for _ in of_row]
+            column = [position for of_row in positions for position in of_row]
+            where = self.tensor([row, column])
+            if not self.splits:
+                yield self._model(**inputs, use_cache=False).logits[where[0], where[1]]
+                return
+            hidden = self._hidden(**inputs)[where[0], where[1]]
+            step = len(column) if limit is None else max(1, limit // self._vocabulary)
+            for at in range(0, len(column), max(1, step)):
+                yield self._head(hidden[None, at : at + step])[0]
+
+    def new_cache(self) -> Cache:
+        from transformers import DynamicCache
+
+        return cast("Cache", DynamicCache(config=self._model.config))  # pyright: ignore[reportArgumentType]  -- a config
+
+    @property
+    def shares_prefix(self) -> bool:
+        """Whether padding may stand between a shared beginning and the rest: not where attention counts distances in
+        the padded row, as sliding windows do."""
+        return self.caches and not any(self._windowed())
+
+    def following(self, ids: Tensor, cache: Cache | None, mask: Tensor | None, positions: Tensor | None) -> Tensor:
+        """Next-token logits after each row of ``ids``: (rows, vocabulary). Fills ``cache``."""
+        inputs: dict[str, object] = {"input_ids": ids}
+        if cache is not None:
+            inputs |= {"past_key_values": cache, "position_ids": positions, "use_cache": True}
+            if mask is not None:
+                inputs["attention_mask"] = mask
+        if self._keeps:
+            inputs["logits_to_keep"] = 1
+        return self._model(**inputs).logits[:, -1]
+
+    @cached_property
+    def _vocabulary(self) -> int:
+        return max(1, int(self._model.get_input_embeddings().weight.shape[0]))
+
+    def _windowed(self) -> list[bool]:
+        """Whether each layer's cache is of another kind than full attention."""
+        layers = cast("list[object]", getattr(self.new_cache(), "layers", []))
+        plain = [type(layer).__name__ == "DynamicLayer" for layer in layers]
+        return [not full for full in plain] + [self._config.get("alibi") is True]
+
+    def _inputs(self, rows: Sequence[Row]) -> dict[str, object]:
+        width = max(row.length for row in rows)
+        ids = self.tensor([[*row.tokens, *[0] * (width - row.length)] for row in rows])
+        if not any(row.branches for row in rows):
+            return {"input_ids": ids}
+        import torch
+
+        part = self.tensor([_parts(row, width) for row in rows])
+        seen = (part[:, None, :] == 0) | (part[:, None, :] == part[:, :, None])
+        seen = seen & torch.ones(width, width, dtype=torch.bool, device=self._device).tril()
+        dtype = self._model.get_input_embeddings().weight.dtype
+        mask = torch.zeros(seen.shape, dtype=dtype, device=self._device)
+        mask = mask.masked_fill(~seen, torch.finfo(dtype).min)[:, None]
+        return {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "position_ids": self.tensor([_positions(row, width) for row in rows]),
+        }
+
+    def _hidden(self, **inputs: object) -> Tensor:
+        return self._model.base_model(**inputs, use_cache=False).last_hidden_state
+
+    def _head(self, hidden: Tensor) -> Tensor:
+        """The model's own way from hidden states to logits, whatever it does besides the projection."""
+        with _body_returns(self._model, hidden):
+            zeros = self.tensor([[0] * hidden.shape[1]] * hidden.shape[0])
+            return cast("HeadOutput", self._model(input_ids=zeros, use_cache=False)).logits
+
+
+def in_batches(
+    rows: Sequence[Row], budget: int, work: Callable[[Sequence[Row]], None], length: Callable[[Row], int] | None = None
+) -> None:
+    """Call ``work`` on all ``rows``, longest first, at most ``budget`` padded tokens at a time; on running out of
+    memory with half as many. Raises ModelError where one row alone does not fit."""
+    size = length or (lambda row: row.length)
+    ordered = sorted(rows, key=size, reverse=True)
+    lengths = [size(row) for row in ordered]
+    at = 0
+    while at < len(ordered):
+        end = batch_end(lengths, at, budget)
+        try:
+            work(ordered[at:end])
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if end - at == 1:
+                raise ModelError(
+                    Problem(
+                        "memory",
+                        f"one sequence of {lengths[at]} tokens does not fit",
+                        "enough memory for the model and its longest sequence",
+                        "use a larger device, a shorter text, or execution.dtype: bfloat16",
+                    )
+                ) from error
+            budget = max(1, (end - at) // 2) * max(1, lengths[at])
+        else:
+            at = end
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)
+
+
+def _parts(row: Row, width: int) -> list[int]:
+    """0 for the trunk, 1, 2, ... for the branches, -1 for padding."""
+    parts = [0] * len(row.trunk)
+    for number, branch in enumerate(row.branches, start=1):
+        parts.extend([number] * len(branch))
+    return parts + [-1] * (width - len(parts))
+
+
+def _positions(row: Row, width: int) -> list[int]:
+    """Every branch goes on from the end of the trunk."""
+    trunk = len(row.trunk)
+    positions = [*range(trunk), *(trunk + at for branch in row.branches for at in range(len(branch)))]
+    return positions + [0] * (width - len(positions))
+
+
+@contextmanager
+def _body_returns(model: CausalModel, hidden: Tensor) -> Generator[None]:
+    from transformers.modeling_outputs import BaseModelOutputWithPast
+
+    body = model.base_model
+    if body is model:
+        raise ValueError("the model has no body of its own")
+
+    def forward(*_: object, **__: object) -> object:
+        return BaseModelOutputWithPast(last_hidden_state=hidden)  # pyright: ignore[reportArgumentType]  -- a tensor
+
+    before = body.__dict__.get("forward")
+    body.forward = forward
+    try:
+        yield
+    finally:
+        if before is None:
+            del body.__dict__["forward"]
+        else:
+            body.forward = before

@@ -1,0 +1,100 @@
+"""Log-probabilities of given tokens: plans rows, runs them in batches, hands each answer over when it is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import isfinite, nan
+
+from finetune_gate.evaluators.asking import Answer, Failed, TokenLogprobs
+
+from .batching import Read, Row, Window, fit, plan_rows, rolling_windows
+from .network import Network, in_batches
+from .protocol import Deliver
+from .tokenizing import Scored
+
+
+@dataclass(slots=True)
+class _Pending:
+    """An answer under way: one number for each target, in order."""
+
+    logprobs: list[float]
+    dropped: int = 0
+    missing: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.missing = len(self.logprobs)
+
+    def answer(self) -> Answer:
+        if not all(map(isfinite, self.logprobs)):
+            return Failed("the model gave a log-probability that is not a finite number")
+        return TokenLogprobs(tuple(self.logprobs), self.dropped)
+
+
+def score(
+    network: Network, questions: Sequence[Scored | Failed], limit: int, batch_tokens: int, deliver: Deliver
+) -> None:
+    """Deliver one answer for each question. ``limit`` is the model's context in tokens.
+
+    A document longer than that goes through rolling windows; a prompt is cut from the left, and the answer says by how
+    much. The projection onto the vocabulary is computed only where a token is scored, and logarithms are taken in
+    float32 as target logit minus logsumexp.
+    """
+    pending: dict[int, _Pending] = {}
+    windows: list[tuple[int, int, Window]] = []
+    for owner, question in enumerate(questions):
+        if isinstance(question, Failed):
+            deliver(owner, question)
+        elif not question.targets:
+            deliver(owner, TokenLogprobs(()))
+        elif question.document:
+            pending[owner] = _Pending([nan] * len(question.targets))
+            slot = 0
+            for window in rolling_windows(question.targets, question.context[0], limit):
+                windows.append((owner, slot, window))
+                slot += len(window.targets)
+        elif (fitted := fit(question.context, question.targets, limit)) is None:
+            deliver(owner, Failed(f"the continuation has {len(question.targets)} tokens, and the context is {limit}"))
+        else:
+            pending[owner] = _Pending([nan] * len(question.targets), dropped=fitted[1])
+            windows.append((owner, 0, fitted[0]))
+    if not windows:
+        return
+
+    def work(rows: Sequence[Row]) -> None:
+        for read, logprob in _logprobs(network, rows):
+            answer = pending[read.owner]
+            answer.logprobs[read.slot] = logprob
+            answer.missing -= 1
+            if not answer.missing:
+                deliver(read.owner, pending.pop(read.owner).answer())
+
+    rows = plan_rows(windows, limit, network.branches)
+    in_batches([row for row in rows if not row.branches], batch_tokens, work)
+    in_batches([row for row in rows if row.branches], batch_tokens, work)
+
+
+def _logprobs(network: Network, rows: Sequence[Row]) -> list[tuple[Read, float]]:
+    """What the rows' reads ask for. Complete before anything is returned, so that a batch can be repeated."""
+    positions = [sorted({read.position for read in row.reads}) for row in rows]
+    wanted: list[tuple[int, Read]] = []
+    before = 0
+    for row, of_row in zip(rows, positions, strict=True):
+        place = {position: before + at for at, position in enumerate(of_row)}
+        wanted.extend((place[read.position], read) for read in row.reads)
+        before += len(of_row)
+    wanted.sort(key=lambda pair: pair[0])
+    found: list[tuple[Read, float]] = []
+    start = at = 0
+    for logits in network.chunks(rows, positions):
+        logits = logits.float()
+        norm = logits.logsumexp(-1)
+        end = at
+        while end < len(wanted) and wanted[end][0] < start + len(logits):
+            end += 1
+        here = wanted[at:end]
+        where, targets = network.tensor([[place - start for place, _ in here], [read.target for _, read in here]])
+        values = (logits[where, targets] - norm[where]).tolist()
+        found.extend(zip((read for _, read in here), values, strict=True))
+        start, at = start + len(logits), end
+    return found
