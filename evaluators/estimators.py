@@ -14,23 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-
-from . import confusion
 from .absent import Unmeasured
-from .metrics import Columns, FloatArray, IntArray
-from .statistics import (
-    Estimate,
-    clustered_mean,
-    mean_t,
-    paired_bootstrap,
-    paired_proportions,
-    ratio,
-    ratio_difference,
-    wilson,
-)
+
+if TYPE_CHECKING:  # see metrics.py: numpy and the statistics are imported where they are used
+    from .metrics import Columns, FloatArray, IntArray
+    from .statistics import Estimate
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +41,8 @@ class Mean:
         return (self.component,)
 
     def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
+        import numpy as np
+
         values = columns[self.component]
         missing = np.isnan(values)
         if not missing.any():
@@ -63,6 +55,8 @@ class Mean:
     def estimate(
         self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
     ) -> Estimate | Unmeasured:
+        from .statistics import clustered_mean, mean_t, wilson
+
         values = columns[self.component]
         if groups is not None:
             return clustered_mean(values, groups, confidence, bounds=self._bounds(), seed=seed)
@@ -73,6 +67,8 @@ class Mean:
     def difference(
         self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
     ) -> Estimate | Unmeasured:
+        from .statistics import clustered_mean, mean_t, paired_proportions
+
         ours, theirs = candidate[self.component], baseline[self.component]
         bounds = self._bounds()
         spread = None if bounds is None else (bounds[0] - bounds[1], bounds[1] - bounds[0])
@@ -86,6 +82,8 @@ class Mean:
         return None if self.low is None or self.high is None else (self.low, self.high)
 
     def _is_share(self, values: FloatArray) -> bool:
+        import numpy as np
+
         return self._bounds() == (0.0, 1.0) and bool(np.isin(values, (0.0, 1.0)).all())
 
 
@@ -107,6 +105,8 @@ class Ratio:
         return (self.numerator, self.denominator)
 
     def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
+        import numpy as np
+
         missing = np.isnan(columns[self.numerator]) | np.isnan(columns[self.denominator])
         if not missing.any():
             return columns
@@ -115,12 +115,18 @@ class Ratio:
     def estimate(
         self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
     ) -> Estimate | Unmeasured:
+        from .statistics import ratio
+
         numerator, denominator = columns[self.numerator], columns[self.denominator]
         return ratio(numerator, denominator, confidence, groups=groups, transform=self.transform, seed=seed)
 
     def difference(
         self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
     ) -> Estimate | Unmeasured:
+        import numpy as np
+
+        from .statistics import ratio_difference
+
         ours, theirs = candidate[self.denominator], baseline[self.denominator]
         if self.same_denominator and not np.array_equal(ours, theirs):
             return Unmeasured(f"not comparable: the models differ in {self.same_denominator}")
@@ -151,6 +157,8 @@ class Confusion:
         return ("label", "prediction")
 
     def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
+        import numpy as np
+
         prediction = columns["prediction"]
         missing = np.isnan(prediction)
         filled = columns["label"] if best else np.full_like(prediction, float(self.classes))
@@ -171,6 +179,10 @@ class Confusion:
         self, codes: Sequence[FloatArray], groups: IntArray | None, confidence: float, seed: int
     ) -> Estimate | Unmeasured:
         """``codes``: label and prediction of every example, and the baseline's prediction for a difference."""
+        import numpy as np
+
+        from .statistics import paired_bootstrap
+
         rows = np.stack(codes, axis=1).astype(np.int64)
         counts: IntArray | None = None
         if groups is None:
@@ -194,10 +206,14 @@ class Confusion:
 
     def _cells(self, label: IntArray, prediction: IntArray) -> FloatArray:
         """One-hot [rows, classes * (classes + 1)]: which cell of the confusion matrix each row falls into."""
+        import numpy as np
+
         cells = np.zeros((label.size, self.classes * (self.classes + 1)))
         cells[np.arange(label.size), label * (self.classes + 1) + prediction] = 1.0
         return cells
 
     def _values(self, weights: FloatArray, cells: FloatArray) -> FloatArray:
+        from . import confusion
+
         matrices = (weights @ cells).reshape(-1, self.classes, self.classes + 1)
         return confusion.STATISTICS[self.statistic](matrices)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .absent import Unmeasured, Value
-from .metrics import Columns, FloatArray, IntArray, Metric
+from .metrics import Metric
 from .scores import EvaluatorScores
 from .statistics import Estimate
+
+if TYPE_CHECKING:
+    from .metrics import Columns, FloatArray, IntArray
 
 Measured = Estimate | Unmeasured
 

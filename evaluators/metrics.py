@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol
 
 from .absent import Unmeasured
-from .statistics import Estimate
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
-Columns = Mapping[str, FloatArray]
-"""Component name to one value per example; NaN marks a missing value here, and nowhere outside an estimator."""
+if TYPE_CHECKING:  # numpy takes a quarter of the time in which `check` answers
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .statistics import Estimate
+
+    FloatArray = NDArray[np.float64]
+    IntArray = NDArray[np.int64]
+    Columns = Mapping[str, FloatArray]
+    """Component name to one value per example; NaN marks a missing value here, and nowhere outside an estimator."""
 
 
 class Estimator(Protocol):

@@ -151,9 +151,7 @@ def _checked(
         )
     checked: list[Value] = []
     for example, value in zip(examples, values, strict=True):
-        if isinstance(value, Unmeasured):
-            checked.append(value)
-        elif isinstance(value, float) and math.isfinite(value):
+        if isinstance(value, Unmeasured) or (isinstance(value, float) and math.isfinite(value)):
             checked.append(value)
         else:
             raise EvaluationError(

@@ -107,7 +107,7 @@ def locate(registry: Registry, spec: str, downloads: Path, *, claimed: bool = Fa
             where=f"base {plain(text)!r}",
             found=found,
             expected=_KINDS,
-            way_out="correct `base:`, or fetch it first (`hf download ORG/NAME`): a gate run fetches nothing from there",
+            way_out="correct `base:`, or fetch it first (`hf download ORG/NAME`): a gate run fetches nothing itself",
         )
     )
 

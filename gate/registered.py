@@ -138,7 +138,7 @@ class Intent:
             return None
         try:
             read = cast("object", json.loads(text))
-        except ValueError:
+        except (ValueError, RecursionError):
             read = None
         fields: Mapping[str, object] = cast("Mapping[str, object]", read) if isinstance(read, dict) else {}
         alias, after = fields.get("alias"), fields.get("to")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Adapted(Protocol):
 
     def set_adapter(self, adapter_name: str, inference_mode: bool = False) -> None: ...
 
-    def eval(self) -> Adapted: ...
+    def disable_adapter(self) -> AbstractContextManager[None]: ...
 
 
 class Cache(Protocol):

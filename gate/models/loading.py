@@ -48,7 +48,7 @@ def pick_device(wish: str) -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def pick_dtype(wish: str, device: str, weights: Path) -> Dtype:
+def pick_dtype(wish: str, device: str, config: Json) -> Dtype:
     """``"auto"``: the checkpoint's own type on cuda, float32 elsewhere (exact, and on CPUs the faster)."""
     if wish in ("float32", "bfloat16", "float16"):
         return wish
@@ -58,7 +58,6 @@ def pick_dtype(wish: str, device: str, weights: Path) -> Dtype:
         )
     if not device.startswith("cuda"):
         return "float32"
-    config = read_json(weights / "config.json")
     for settings in (config, text_config(config)):
         named = settings.get("dtype", settings.get("torch_dtype"))
         if named in ("float32", "bfloat16", "float16"):

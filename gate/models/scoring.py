@@ -9,7 +9,7 @@ from math import isfinite, nan
 from finetune_gate.evaluators.asking import Answer, Failed, TokenLogprobs
 
 from .batching import Read, Row, Window, fit, plan_rows, rolling_windows
-from .network import Network, in_batches
+from .network import Network, in_batches, numbers
 from .protocol import Deliver
 from .tokenizing import Scored
 
@@ -70,8 +70,8 @@ def score(
                 deliver(read.owner, pending.pop(read.owner).answer())
 
     rows = plan_rows(windows, limit, network.branches)
-    in_batches([row for row in rows if not row.branches], batch_tokens, work)
-    in_batches([row for row in rows if row.branches], batch_tokens, work)
+    for some in ([row for row in rows if not row.branches], [row for row in rows if row.branches]):
+        in_batches(some, lambda row: row.length, batch_tokens, work)
 
 
 def _logprobs(network: Network, rows: Sequence[Row]) -> list[tuple[Read, float]]:
@@ -94,7 +94,7 @@ def _logprobs(network: Network, rows: Sequence[Row]) -> list[tuple[Read, float]]
             end += 1
         here = wanted[at:end]
         where, targets = network.tensor([[place - start for place, _ in here], [read.target for _, read in here]])
-        values = (logits[where, targets] - norm[where]).tolist()
+        values = numbers(logits[where, targets] - norm[where])
         found.extend(zip((read for _, read in here), values, strict=True))
         start, at = start + len(logits), end
     return found

@@ -80,7 +80,7 @@ def _counts(classes: int, components: Mapping[str, Sequence[Value]]) -> list[lis
 
 
 def _position(value: Value, size: int) -> int | None:
-    if isinstance(value, Unmeasured) or value != int(value) or not 0 <= value < size:
+    if isinstance(value, Unmeasured) or not float(value).is_integer() or not 0 <= value < size:
         return None
     return int(value)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from ..deciding import Outcome
 from ..record import CheckRecord, EstimateRecord
 from .numbers import Scale, bound_text
 from .rows import RuleRow
@@ -41,6 +42,7 @@ class IntervalPlot:
 
     title: str
     description: str
+    outcome: Outcome
     height: int
     low: float
     value: float
@@ -88,6 +90,7 @@ def _plot(check: CheckRecord, estimate: EstimateRecord, row: RuleRow, point_only
     return IntervalPlot(
         title=title,
         description=_description(title, check, estimate, scale, shown_bound, point_only),
+        outcome=check.outcome,
         height=66 + _ROW * rows + (4 if rows else 0),
         low=x(estimate.low),
         value=x(estimate.value),

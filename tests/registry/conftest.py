@@ -12,9 +12,21 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from registry_shop import Shop, open_shop
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_the_disk() -> None:
+    """A test's database need not survive a power cut."""
+    from sqlalchemy import Engine, event
+
+    def unsynchronised(connection: Any, _record: Any) -> None:
+        connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", unsynchronised)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from finetune_gate.gate.hub_cache import is_hub_id
 from finetune_gate.gate.pins import Pins
 
 KINDS = "models:/name/3, models:/name@alias, models:/m-<id>, runs:/<id>/path, a folder, or a cached hub id org/name"
-FETCH_FIRST = "correct `base:`, or fetch it first (`hf download ORG/NAME`): a gate run fetches nothing from there"
+FETCH_FIRST = "correct `base:`, or fetch it first (`hf download ORG/NAME`): a gate run fetches nothing itself"
 
 
 def resolve(shop: Shop, candidate: str = "latest", base: str = "auto", champion: str | None = None) -> Pins:

@@ -132,7 +132,7 @@ def test_the_champion_before_is_gone(three: Shop) -> None:
     )
 
 
-@pytest.mark.parametrize("tag", ["{}", "nonsense", "[1]", '{"alias": "champion", "to": "3", "from": 1}', "{" * 10000])
+@pytest.mark.parametrize("tag", ["{}", "nonsense", "[1]", '{"alias": "champion", "to": "3", "from": 1}', "[" * 10_000])
 def test_an_intent_that_somebody_wrote_over(three: Shop, tag: str) -> None:
     three.client.set_model_version_tag(MODEL, "3", INTENT_TAG, tag)
     with pytest.raises(RegistryError, match="what an interrupted promotion wrote"):

@@ -1,0 +1,254 @@
+"""A causal language model from local files, alone or as adapters on one base, answering in batches.
+
+``Weights`` is what lies in memory, shared by every model that is made of it; ``LocalModel`` is one model: the weights
+with or without an adapter, a tokenizer, and a digest. Addresses need the tokenizer only: neither weights nor torch.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from threading import RLock
+from typing import Any, Literal, cast
+
+from finetune_gate.evaluators.asking import Ability, Answer, Failed, GenerateRequest, Request, ScoreRequest
+
+from ..pins import ModelFiles
+from .declared import Json, text_config, whole_number
+from .foreign import Adapted, CausalModel, Tokenizer
+from .generating import Task, generate, refusal
+from .identity import effective_digest
+from .loading import Dtype, attach_adapter, check_vocabulary, context_length, load_causal_model, load_tokenizer
+from .network import DEFAULT_BATCH_TOKENS, Network
+from .protocol import Deliver, JsonScalar
+from .scoring import score
+from .tokenizing import Prompted, Renderer, Scored
+
+ANSWERS = "finetune-gate answers 1"
+"""The version of what an answer is. Changes with every change of rendering, scoring or generating that moves one."""
+
+
+@dataclass(slots=True)
+class Weights:
+    """One set of weights: loaded at the first question, adapters put on as they are asked for, freed at last."""
+
+    folder: Path
+    config: Json
+    dtype: Dtype
+    device: str
+    lock: RLock = field(default_factory=RLock)
+    closed: bool = False
+    _users: set[int] = field(default_factory=set[int])
+    _model: CausalModel | None = None
+    _network: Network | None = None
+    _adapted: Adapted | None = None
+    _adapters: set[str] = field(default_factory=set[str])
+
+    @property
+    def loaded(self) -> bool:
+        return self._model is not None
+
+    @contextmanager
+    def ready(self, user: int, tokenizer: Tokenizer, adapter: Path | None, name: str) -> Generator[Network]:
+        """The network with ``adapter`` switched on, and every other one off, for as long as the context lasts."""
+        with self.lock:
+            if self.closed:
+                raise RuntimeError("a model was asked after open_models had been left")
+            self._users.add(user)
+            if self._model is None or self._network is None:
+                self._model = load_causal_model(self.folder, self.dtype, self.device)
+                self._network = Network(self._model, self.device, self.config)
+            if adapter is not None and name not in self._adapters:
+                first = self._adapted is None
+                self._adapted = attach_adapter(self._adapted or self._model, adapter, name, self.device, first)
+                self._adapters.add(name)
+            check_vocabulary(tokenizer, int(self._model.get_input_embeddings().weight.shape[0]), self.folder)
+            with _switched(self._adapted, name if adapter is not None else None):
+                yield self._network
+
+    def release(self, user: int) -> None:
+        """Free the memory if no other user is left. A later question loads the weights again."""
+        with self.lock:
+            self._users.discard(user)
+            if not self._users:
+                self._free()
+
+    def close(self) -> None:
+        with self.lock:
+            self.closed = True
+            self._free()
+
+    def _free(self) -> None:
+        if self._model is None:
+            return
+        self._model = self._network = self._adapted = None
+        self._adapters.clear()
+        gc.collect()
+        if self.device.startswith("cuda") and "torch" in sys.modules:
+            import torch
+
+            torch.cuda.empty_cache()
+
+
+class LocalModel:
+    """One model of a run, answering from local files. Made by ``open_models``.
+
+    ``base`` is the model that an adapter sits on. Raises ModelError at the first use where a tokenizer or weights do
+    not load, and where memory does not hold a single sequence.
+    """
+
+    def __init__(
+        self, files: ModelFiles, base: ModelFiles | None, weights: Weights, batch_tokens: int | Literal["auto"] = "auto"
+    ) -> None:
+        self._files = files
+        self._base = base
+        self._weights = weights
+        self._digest = effective_digest(files, base)
+        self._tokenizer: Tokenizer | None = None
+        self._renderer: Renderer | None = None
+        self._lock = RLock()
+        default = DEFAULT_BATCH_TOKENS.get(weights.device.partition(":")[0], 2048)
+        self._batch_tokens = default if batch_tokens == "auto" else max(1, batch_tokens)
+
+    @property
+    def digest(self) -> str:
+        return self._digest
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        return frozenset(("generates", "scores_tokens"))
+
+    def facts(self) -> Mapping[str, JsonScalar]:
+        renderer = self._rendering()[1]
+        own = self._files.tokenizer_digest
+        return {
+            "kind": "adapter on shared base" if self._files.adapter else "causal language model",
+            "layout": self._files.layout,
+            "digest": self._digest,
+            "tokenizer": own or (self._base.tokenizer_digest if self._base else None),
+            "dtype": self._weights.dtype,
+            "device": self._weights.device,
+            "context_tokens": self._limit(),
+            "batch_tokens": self._batch_tokens,
+            "chat_template": renderer.has_template,
+            "adds_bos": renderer.adds_bos,
+        }
+
+    def addresses(self, requests: Sequence[Request]) -> list[str]:
+        renderer = self._rendering()[1]
+        scores = [request for request in requests if isinstance(request, ScoreRequest)]
+        others = [request for request in requests if isinstance(request, GenerateRequest)]
+        scored, prompted = iter(renderer.scored(scores)), iter(renderer.prompts(others))
+        return [
+            self._address(request, next(scored) if isinstance(request, ScoreRequest) else next(prompted))
+            for request in requests
+        ]
+
+    def score(self, requests: Sequence[ScoreRequest], deliver: Deliver) -> None:
+        tokenizer, renderer = self._rendering()
+        with self._ready(tokenizer) as network:
+            score(network, renderer.scored(requests), self._limit(), self._batch_tokens, deliver)
+
+    def generate(self, requests: Sequence[GenerateRequest], deliver: Deliver) -> None:
+        tokenizer, renderer = self._rendering()
+        limit, ends, turn_end = self._limit(), self._ends(tokenizer), renderer.turn_end()
+        tasks: list[Task] = []
+        twins: dict[str, list[int]] = {}
+        for owner, (request, prompt) in enumerate(zip(requests, renderer.prompts(requests), strict=True)):
+            failed = prompt if isinstance(prompt, Failed) else refusal(request, len(prompt.ids), limit)
+            if isinstance(prompt, Failed) or failed is not None:
+                deliver(owner, failed or Failed("the prompt cannot be rendered"))
+                continue
+            same = twins.setdefault(self._address(request, prompt), [])
+            same.append(owner)
+            if len(same) == 1:
+                here = ends | self._special(tokenizer, request)
+                if prompt.rendered and turn_end is not None:
+                    here.add(turn_end)
+                tasks.append(Task(owner, prompt.ids, request, frozenset(here)))
+        if not tasks:
+            return
+        owners = {same[0]: same for same in twins.values()}
+
+        def to_all(first: int, answer: Answer) -> None:
+            for owner in owners[first]:
+                deliver(owner, answer)
+
+        with self._ready(tokenizer) as network:
+            generate(network, tokenizer, tasks, self._batch_tokens, to_all)
+
+    def release(self) -> None:
+        """Free the weights unless another model of the run still uses them."""
+        self._weights.release(id(self))
+
+    def _ready(self, tokenizer: Tokenizer) -> Any:
+        return self._weights.ready(id(self), tokenizer, self._files.adapter, "adapter_" + self._files.digest[:16])
+
+    def _rendering(self) -> tuple[Tokenizer, Renderer]:
+        with self._lock:
+            if self._tokenizer is None or self._renderer is None:
+                folder = self._files.tokenizer or (self._base.tokenizer if self._base else None)
+                tokenizer = load_tokenizer(folder or self._weights.folder, self._weights.folder)
+                rows = whole_number(self._weights.config, "vocab_size")
+                check_vocabulary(tokenizer, rows, self._files.root)
+                self._tokenizer, self._renderer = tokenizer, Renderer(tokenizer)
+            return self._tokenizer, self._renderer
+
+    def _limit(self) -> int:
+        return context_length(self._weights.config, self._rendering()[0])
+
+    def _ends(self, tokenizer: Tokenizer) -> set[int]:
+        """EOS by configuration and tokenizer; the model's generation_config is not consulted."""
+        config = self._weights.config
+        found: set[int] = set() if tokenizer.eos_token_id is None else {tokenizer.eos_token_id}
+        for settings in (config, text_config(config)):
+            named = settings.get("eos_token_id")
+            for value in cast("list[object]", named) if isinstance(named, list) else [named]:
+                if isinstance(value, int):
+                    found.add(value)
+        return found
+
+    def _special(self, tokenizer: Tokenizer, request: GenerateRequest) -> set[int]:
+        """Stop strings that are special tokens: decoded text never shows them."""
+        special = set(tokenizer.all_special_ids)
+        if not request.stop:
+            return set()
+        vocabulary = tokenizer.get_vocab()
+        return {vocabulary[text] for text in request.stop if vocabulary.get(text) in special}
+
+    def _address(self, request: Request, rendered: Scored | Prompted | Failed) -> str:
+        match rendered:
+            case Failed():
+                about: list[object] = ["cannot", rendered.reason, asdict(request)]
+            case Scored():
+                about = ["score", rendered.context, rendered.targets, rendered.document]
+            case Prompted():
+                about = ["generate", rendered.ids, rendered.rendered, *_settings(cast("GenerateRequest", request))]
+        text = json.dumps([ANSWERS, self._digest, self._weights.dtype, *about], separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _settings(request: GenerateRequest) -> list[object]:
+    """What of a request changes its answer: without sampling, no seed does."""
+    settings: list[object] = [request.max_new_tokens, sorted(set(request.stop))]
+    if request.temperature > 0:
+        settings += [request.temperature, request.top_p, request.sample, request.seed]
+    return settings
+
+
+@contextmanager
+def _switched(adapted: Adapted | None, name: str | None) -> Generator[None]:
+    if adapted is None:
+        yield
+    elif name is not None:
+        adapted.set_adapter(name, inference_mode=True)
+        yield
+    else:
+        with adapted.disable_adapter():
+            yield

@@ -1,0 +1,164 @@
+"""A decision as one self-contained HTML page: no script, no remote asset, nothing that foreign text could wake.
+
+    Path("report.html").write_text(render_html(record, scores), encoding="utf-8")
+
+The page is drawn by ``report.html`` (its parts in ``report_parts.html``) and styled by ``report.css``. Every text that
+reaches a template is made inert and escaped by the environment, so no template has to remember it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from finetune_gate.evaluators.scores import ScoreTable
+
+from ..record import DecisionRecord
+from .inert import spelled_out
+from .markdown import RECORD_FILE
+from .matrices import ConfusionMatrix, confusion_matrices
+from .numbers import duration_text, share_text
+from .plots import WIDTH, plots_of
+from .rows import (
+    DECISION_MARKS,
+    DIFFERENCE_SENTENCE,
+    OUTCOME_MARKS,
+    MeasurementRow,
+    baselines_of,
+    confidence_sentence,
+    estimate_warnings,
+    reason_of,
+    remarks_of,
+    rows_of_measurements,
+    rows_of_rules,
+    slice_text,
+    summary_of,
+)
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+_LONGEST = 20_000  # characters of one text, such as all settings of a gate file
+
+
+def render_html(record: DecisionRecord, scores: ScoreTable | None = None) -> str:
+    """The page. Confusion matrices are drawn where ``scores`` hold what they are counted from."""
+    rows = rows_of_measurements(record)
+    return _environment().get_template("report.html").render(
+        record=record,
+        decision_mark=DECISION_MARKS[record.decision],
+        reason=reason_of(record),
+        remarks=remarks_of(record),
+        summary=summary_of(record),
+        candidate=record.role("candidate"),
+        base=record.role("base"),
+        champion=record.role("champion"),
+        baselines=baselines_of(record),
+        rules=[(row, plots_of(row)) for row in rows_of_rules(record)],
+        outcome_marks=OUTCOME_MARKS,
+        plot_width=WIDTH,
+        confidence=confidence_sentence(record),
+        difference=DIFFERENCE_SENTENCE,
+        families=_families(rows),
+        reasons=_reasons(rows),
+        confusions=_confusions(record, scores),
+        has_scores=scores is not None,
+        warnings=estimate_warnings(record),
+        record_file=RECORD_FILE,
+        record_digest=record.digest(),
+    )  # fmt: skip
+
+
+def _families(rows: tuple[MeasurementRow, ...]) -> Mapping[str, list[MeasurementRow]]:
+    """Measurements by evaluator, in the order of the record."""
+    families: dict[str, list[MeasurementRow]] = {}
+    for row in rows:
+        families.setdefault(row.measurement.metric.partition(".")[0], []).append(row)
+    return families
+
+
+def _reasons(rows: tuple[MeasurementRow, ...]) -> Mapping[str, int]:
+    """Why something was not measured, numbered: one footnote serves all cells that it explains."""
+    reasons: dict[str, int] = {}
+    for row in rows:
+        for figure in (row.candidate, *row.baselines.values(), *(change.figure for change in row.changes)):
+            if figure.reason:
+                reasons.setdefault(figure.reason, len(reasons) + 1)
+    return reasons
+
+
+def _confusions(record: DecisionRecord, scores: ScoreTable | None) -> Mapping[str, tuple[ConfusionMatrix, ...]]:
+    """By evaluator title. Pictures of other kinds of evaluators would be further mappings like this one."""
+    if scores is None:
+        return {}
+    found = {evaluator.title: confusion_matrices(evaluator, scores) for evaluator in record.evaluators}
+    return {title: matrices for title, matrices in found.items() if matrices}
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import FunctionLoader, StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    environment = ImmutableSandboxedEnvironment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        loader=FunctionLoader(_packaged),
+        finalize=_inert,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "minus": _minus,
+        "json": _json,
+        "slice_text": slice_text,
+        "duration": duration_text,
+        "moment": _moment,
+    }
+    environment.globals |= {"css": _css(), "share_text": share_text}  # pyright: ignore[reportUnknownMemberType] - untyped there
+    return environment
+
+
+def _packaged(name: str) -> str:
+    return files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
+
+
+def _css() -> Markup:
+    from markupsafe import Markup
+
+    return Markup(_packaged("report.css"))  # noqa: S704 - the package's own file
+
+
+def _inert(value: object) -> object:
+    """Applied by the environment to every expression, before it escapes: controls and bidi cannot pass either."""
+    from markupsafe import Markup
+
+    return spelled_out(value[:_LONGEST]) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _minus(shown: str) -> str:
+    """A real minus sign before numbers, which lines up with the plus."""
+    return re.sub(r"(?<![\w-])-(?=\d)", "−", shown)
+
+
+def _json(value: object) -> Markup:
+    """Settings as indented JSON; what is not ASCII is spelled out, so that it cannot reorder or hide anything."""
+    from markupsafe import escape
+
+    return escape(json.dumps(value, indent=2, ensure_ascii=True)[:_LONGEST])
+
+
+def _moment(stamp: str) -> str:
+    """``2025-03-04T09:15:30+00:00`` as ``2025-03-04 09:15:30 UTC``; anything else as it is."""
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)", stamp)
+    if match is None:
+        return stamp
+    day, time, zone = match.groups()
+    return f"{day} {time} {'UTC' if zone in ('Z', '+00:00') else zone}"
+
+
