@@ -58,7 +58,11 @@ _SOFTWARE = ("finetune-gate", "mlflow", "prefect", "torch", "transformers", "tok
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """Everything a run is about, pinned. ``key`` names the run: equal pins, gate file and data make an equal key."""
+    """Everything a run is about, pinned.
+
+    ``alias_at`` is the version that the promotion alias may be moved away from: judged against another, nothing moves.
+    ``key`` names the run: equal pins, gate file and data make an equal key.
+    """
 
     request: GateRequest
     gate: Gate
@@ -66,6 +70,7 @@ class Resolved:
     registry: Registry
     pins: Pins
     identical: tuple[Role, ...]
+    alias_at: str | None
     key: str
     today: date
     started: datetime
@@ -114,6 +119,11 @@ def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolve
         downloads=downloads,
         allow_files=gate.file.allow_files,
     )
+    alias = gate.file.promotion.alias
+    if gate.file.champion == f"@{alias}":
+        alias_at = pins.champion.version if pins.champion else None
+    else:
+        alias_at = registry.alias_version(gate.file.model, alias)
     key = _run_key(request, gate, data, pins)
     return Resolved(
         request=request,
@@ -122,6 +132,7 @@ def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolve
         registry=registry,
         pins=pins,
         identical=identical_baselines(pins),
+        alias_at=alias_at,
         key=key,
         today=started.date(),
         started=started,
@@ -211,12 +222,14 @@ def act(resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mappin
     _write_evidence(resolved, record, table)
     tracking.log_files(run_id, [resolved.folder / RECORD_FILE, resolved.folder / SCORES_FILE])
 
-    before = resolved.pins.champion.version if resolved.pins.champion else None
+    before = resolved.alias_at
     action = ActionRecord(outcome="none", alias=promotion.alias, before=before, after=before, detail="")
     if resolved.request.dry_run:
         action = action.model_copy(update={"outcome": "dry_run", "detail": "dry run: nothing was changed"})
     elif record.decision == "promote":
-        move = promoter.promote(resolved.pins, promotion.alias, promotion.stage, record.digest(), address)
+        move = promoter.promote(
+            resolved.pins, promotion.alias, promotion.stage, record.digest(), address, expected=before
+        )
         action = _action(move)
         if move.outcome == "stale":
             decided = _decide_again(resolved, decided, move)

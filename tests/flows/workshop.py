@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -36,12 +38,13 @@ class Workshop:
 
         return MlflowClient(self.uri, self.uri)
 
-    def gate(self, *rules: str, name: str = "gate.yaml", extra: str = "") -> Path:
+    def gate(self, *rules: str, name: str = "gate.yaml", extra: str = "", classify: bool = True) -> Path:
+        classification = f"  - classification: {{data: holdout, labels: [{', '.join(LABELS)}]}}"
         lines = [
             f"model: {MODEL}",
             "data: {holdout: holdout.jsonl}",
             "evaluators:",
-            f"  - classification: {{data: holdout, labels: [{', '.join(LABELS)}]}}",
+            *([classification] if classify else []),
             "  - perplexity: {data: holdout}",
             "rules:",
             *(f"  - {rule}" for rule in rules),
@@ -101,3 +104,21 @@ def open_workshop(folder: Path) -> Workshop:
     ]
     (folder / "holdout.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return workshop
+
+
+def copy_workshop(original: Workshop, folder: Path) -> Workshop:
+    """A copy to change; addresses in the database are moved along with the files."""
+    shutil.copytree(original.folder, folder)
+    connection = sqlite3.connect(folder / "mlflow.db")
+    for table, column in (
+        ("experiments", "artifact_location"),
+        ("runs", "artifact_uri"),
+        ("model_versions", "source"),
+        ("model_versions", "storage_location"),
+    ):
+        connection.execute(
+            f"update {table} set {column} = replace({column}, ?, ?)", (str(original.folder), str(folder))
+        )
+    connection.commit()
+    connection.close()
+    return Workshop(folder)

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from registry_shop import Shop, open_shop
+from registry_shop import MODEL, Shop, open_shop
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -30,13 +31,16 @@ def no_waiting_for_the_disk() -> None:
 
 
 @pytest.fixture(autouse=True)
-def quiet_and_alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No telemetry, no hub, and none of the settings of whoever runs the tests."""
+def quiet_and_alone() -> Iterator[None]:
+    """No telemetry, no hub, none of the settings of whoever runs the tests, and none left behind."""
+    before = dict(os.environ)
     for key in list(os.environ):
         if key.startswith("MLFLOW_"):
-            monkeypatch.delenv(key)
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+            del os.environ[key]
+    os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "HF_HUB_OFFLINE": "1"}
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")
@@ -52,10 +56,35 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def shop(database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
-    copy = tmp_path / "mlflow.db"
+def shop(database: Path, tmp_path: Path) -> Shop:
+    return _shop_with(database, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def three_versions(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shop = _shop_with(database, tmp_path_factory.mktemp("three"))
+    base = shop.folder(0)
+    for seed in (1, 2, 3):
+        shop.register(shop.folder(seed), tags={"base_model": str(base)})
+    shop.alias("champion", "1")
+    with warnings.catch_warnings(action="ignore"):
+        shop.client.transition_model_version_stage(MODEL, "1", "Production")
+    return shop.root / "mlflow.db"
+
+
+@pytest.fixture
+def three(three_versions: Path, tmp_path: Path) -> Shop:
+    """Three versions of one base; version 1 is the champion, and in stage Production."""
+    return _shop_with(three_versions, tmp_path, experiment="1")
+
+
+def _shop_with(database: Path, root: Path, experiment: str | None = None) -> Shop:
+    copy = root / "mlflow.db"
     shutil.copyfile(database, copy)
-    return open_shop(f"sqlite:///{copy}", tmp_path, monkeypatch)
+    shop = open_shop(f"sqlite:///{copy}", root)
+    if experiment is not None:
+        shop.use(experiment)
+    return shop
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
-
-import pytest
 
 from finetune_gate.gate.registry import Registry
 
@@ -28,6 +27,7 @@ class Shop:
     registry: Registry
     downloads: Path
     _experiment: list[str] = field(default_factory=list)
+    _models: set[str] = field(default_factory=set)
 
     def folder(self, seed: int, *, base_claim: str | None = None, adapter: bool = False) -> Path:
         """A model of random bytes; the same seed makes the same model."""
@@ -65,8 +65,10 @@ class Shop:
 
         if not self._experiment:
             self._experiment.append(self.client.create_experiment("training", **self._artifact_location()))
-        with contextlib.suppress(MlflowException):  # it is there already
-            self.client.create_registered_model(name)
+        if name not in self._models:
+            with contextlib.suppress(MlflowException):  # it is there already
+                self.client.create_registered_model(name)
+            self._models.add(name)
         run = self.client.create_run(self._experiment[0], tags=dict(run_tags or {}))
         run_id = run.info.run_id
         for key, value in (run_params or {}).items():
@@ -86,6 +88,10 @@ class Shop:
         )
         return str(made.version)
 
+    def use(self, experiment: str) -> None:
+        """Go on in an experiment, and with models, that are there."""
+        self._experiment.append(experiment)
+
     def alias(self, alias: str, version: str, name: str = MODEL) -> None:
         self.client.set_registered_model_alias(name, alias, version)
 
@@ -96,10 +102,10 @@ class Shop:
         return {} if self.uri.startswith("http") else {"artifact_location": str(self.root / "store")}
 
 
-def open_shop(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shop:
+def open_shop(uri: str, tmp_path: Path) -> Shop:
     from mlflow import MlflowClient
 
     # MLflow looks up a logged model at the process's own address, whatever the client was given
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    os.environ["MLFLOW_TRACKING_URI"] = uri
     registry = Registry.connect(uri)
     return Shop(uri, tmp_path, MlflowClient(uri, uri), registry, tmp_path / "downloads")

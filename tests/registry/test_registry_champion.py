@@ -10,16 +10,6 @@ from finetune_gate.gate.pins import Pins, identical_baselines
 from finetune_gate.gate.registered import INTENT_TAG, Intent
 
 
-@pytest.fixture
-def three(shop: Shop) -> Shop:
-    """Three versions of one base; version 1 is the champion."""
-    base = shop.folder(0)
-    for seed in (1, 2, 3):
-        shop.register(shop.folder(seed), tags={"base_model": str(base)})
-    shop.alias("champion", "1")
-    return shop
-
-
 def resolve(shop: Shop, candidate: str, champion: str | None = "@champion") -> Pins:
     return shop.registry.resolve(MODEL, candidate, champion=champion, downloads=shop.downloads)
 

@@ -24,17 +24,6 @@ WRITES = ("set_model_version_tag", "delete_model_version_tag", "set_registered_m
 )
 
 
-@pytest.fixture
-def three(shop: Shop) -> Shop:
-    """Three versions of one base; version 1 is the champion, and in stage Production."""
-    base = shop.folder(0)
-    for seed in (1, 2, 3):
-        shop.register(shop.folder(seed), tags={"base_model": str(base)})
-    shop.alias("champion", "1")
-    shop.client.transition_model_version_stage(MODEL, "1", "Production")
-    return shop
-
-
 def resolve(shop: Shop, candidate: str = "3", champion: str | None = "@champion") -> Pins:
     return shop.registry.resolve(MODEL, candidate, champion=champion, downloads=shop.downloads)
 

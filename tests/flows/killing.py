@@ -1,0 +1,168 @@
+"""Kill a gate run with SIGKILL at a chosen moment, run it again, and say how both ended.
+
+    python killing.py ORIGINAL SCRATCH POINT [POINT ...]     one JSON line per point
+    python killing.py ORIGINAL SCRATCH count                 how many registry writes a whole run makes
+
+POINT is ``before:STEP``, ``after:STEP``, ``shard:N`` (after the N-th shard of answers) or ``write:N`` (just before the
+N-th write to the registry). The heavy libraries are imported once; every run is a fork of this process.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import conftest  # noqa: F401 - the environment of the tests
+from workshop import MODEL, Workshop, copy_workshop
+
+T = TypeVar("T")
+WRITES = ("set_", "create_", "log_", "delete_", "transition_", "update_")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Counting:
+    """An MLflow client that counts writes, and kills the process just before one of them."""
+
+    made = 0
+
+    def __init__(self, client: Any, fatal: int | None) -> None:
+        self._client, self._fatal = client, fatal
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+        if not name.startswith(WRITES):
+            return method
+
+        def write(*args: Any, **kwargs: Any) -> Any:
+            Counting.made += 1
+            if Counting.made == self._fatal:
+                die()
+            return method(*args, **kwargs)
+
+        return write
+
+
+def gate_once(workshop: Workshop, point: str) -> dict[str, Any]:
+    """Walk the gate in this process; ``point`` may end it."""
+    from finetune_gate.gate import answering, registry
+    from finetune_gate.gate.answer_store import AnswerStore
+    from finetune_gate.gate.run import GateRequest, StepName, walk
+
+    kind, _, where = point.partition(":")
+    fatal = int(where) if kind == "write" else None
+    connect = registry.connect
+
+    def counting_connect(*args: Any, **kwargs: Any) -> Any:
+        connection = connect(*args, **kwargs)
+        object.__setattr__(connection, "client", Counting(connection.client, fatal))
+        return connection
+
+    registry.connect = counting_connect
+    answering.SHARD_ANSWERS = 16
+    put, shards = AnswerStore.put, 0
+
+    def counted_put(store: AnswerStore, answers: Any) -> None:
+        nonlocal shards
+        put(store, answers)
+        shards += 1
+        if kind == "shard" and shards == int(where):
+            die()
+
+    AnswerStore.put = counted_put
+
+    def via(name: StepName, step: Callable[[], T], /) -> T:
+        if point == f"before:{name}":
+            die()
+        result = step()
+        if point == f"after:{name}":
+            die()
+        return result
+
+    os.chdir(workshop.folder)
+    result = walk(
+        GateRequest(
+            workshop.folder / "gate.yaml", "2", tracking_uri=workshop.uri, out=workshop.folder / "out",
+            home=workshop.folder / "home",
+        ),
+        via=via,
+    )  # fmt: skip
+    record = result.record
+    return {
+        "decision": record.decision,
+        "rules": [rule.outcome for rule in record.rules],
+        "scores": record.score_table.digest,
+        "asked": sum(record.run.asked.values()),
+        "writes": Counting.made,
+    }
+
+
+def forked(workshop: Workshop, point: str) -> dict[str, Any] | int:
+    """The result of one run in a process of its own, or the signal that ended it."""
+    answer = workshop.folder / "answer.json"
+    answer.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        try:
+            answer.write_text(json.dumps(gate_once(workshop, point)))
+            os._exit(0)
+        except BaseException as error:  # noqa: BLE001 - the border of a forked child
+            print(type(error).__name__, error, file=sys.stderr, flush=True)
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return os.WTERMSIG(status)
+    assert os.waitstatus_to_exitcode(status) == 0, "the run failed"
+    found: dict[str, Any] = json.loads(answer.read_text())
+    return found
+
+
+def outside(workshop: Workshop) -> dict[str, Any]:
+    """What the registry's database says, read without MLflow, so that this process stays fit to fork."""
+    import sqlite3
+
+    connection = sqlite3.connect(workshop.folder / "mlflow.db")
+    alias = connection.execute(
+        "select version from registered_model_aliases where name = ? and alias = 'champion'", (MODEL,)
+    ).fetchone()
+    intent = connection.execute(
+        "select count(*) from model_version_tags where name = ? and key like 'finetune_gate.intent%'", (MODEL,)
+    ).fetchone()
+    runs = connection.execute("select count(*) from runs where status = 'FINISHED' and name like '%: %'").fetchone()
+    connection.close()
+    return {"champion": None if alias is None else str(alias[0]), "intents": intent[0], "finished_runs": runs[0]}
+
+
+def main() -> None:
+    original, scratch = Workshop(Path(sys.argv[1])), Path(sys.argv[2])
+    import mlflow  # noqa: F401
+    import peft  # noqa: F401
+    import torch
+    import transformers.models.llama.modeling_llama  # noqa: F401
+
+    import finetune_gate.gate.run  # noqa: F401
+
+    torch.set_num_threads(1)
+    for number, point in enumerate(sys.argv[3:]):
+        workshop = copy_workshop(original, scratch / str(number))
+        if point == "count":
+            print(json.dumps(forked(workshop, "")), flush=True)
+            continue
+        killed = forked(workshop, point)
+        between = outside(workshop)
+        again = forked(workshop, "")
+        print(
+            json.dumps({"point": point, "killed": killed, "between": between, "again": again, "end": outside(workshop)}),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
