@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prefect import State, Task, flow, get_run_logger, task
+from prefect import State, Task, flow, get_run_logger
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
@@ -104,7 +104,7 @@ def _walk_as_tasks(request: GateRequest) -> GateResult:
 
 
 def _as_task(name: StepName, step: Callable[[], T], /) -> T:
-    walked: Task[[], T] = task(
+    walked = Task(
         step,
         name=name,
         task_run_name=name,

@@ -14,7 +14,7 @@ from typing import Literal
 
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.measurement import Measurement
-from finetune_gate.evaluators.statistics import Estimate, required_n
+from finetune_gate.evaluators.statistics import MOST_EXAMPLES, Estimate, required_n
 
 from .rules import Rule, Severity
 
@@ -197,8 +197,9 @@ def _rule_sentence(rule: Rule, outcome: Outcome, checks: Sequence[Check], measur
     if isinstance(check.measured, Unmeasured):
         return f"{rule.metric} was not measured: {check.measured.reason}"
     estimate = check.measured
+    metric = rule.metric + "".join(f" for {column} {value!r}" for column, value in rule.slice.items())
     shown = f"{estimate.value:.4g} [{estimate.interval.low:.4g}, {estimate.interval.high:.4g}]"
-    what = rule.metric if check.against is None else f"{rule.metric} minus the {check.against}'s"
+    what = metric if check.against is None else f"{metric} minus the {check.against}'s"
     if rule.confidence == "none":
         shown = f"{estimate.value:.4g} (point estimate)"
     relation = {
@@ -208,7 +209,8 @@ def _rule_sentence(rule: Rule, outcome: Outcome, checks: Sequence[Check], measur
     }[outcome]
     sentence = f"{what} {relation}: {shown}"
     if check.needed is not None and measurement is not None:
-        sentence += f"; about {check.needed:,} examples would settle it, there are {measurement.planned:,}"
+        about = "more than" if check.needed >= MOST_EXAMPLES else "about"
+        sentence += f"; {about} {check.needed:,} examples would settle it, there are {measurement.planned:,}"
     return sentence
 
 

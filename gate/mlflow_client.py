@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ _FIRST_CALL: Final[Mapping[str, str]] = {
 """Tighter, for the first call alone: a server that is not there is said within half a minute."""
 
 E = TypeVar("E", bound=BaseException)
+
+_DATABASES: Final = {"sqlite": 0, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+"""Databases that MLflow can use directly, and their ports."""
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s'\"]+@")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
@@ -115,7 +119,8 @@ class Connection:
 
 
 def connect(tracking_uri: str | None = None, registry_uri: str | None = None) -> Connection:
-    """Connect to MLflow; None means MLflow's own ``MLFLOW_TRACKING_URI``, ``MLFLOW_REGISTRY_URI`` and defaults.
+    """Connect to MLflow; None means MLflow's own ``MLFLOW_TRACKING_URI``, ``MLFLOW_REGISTRY_URI`` and defaults. As in
+    MLflow, a given tracking address does not overrule a ``MLFLOW_REGISTRY_URI`` in the environment.
 
     Puts `SETTINGS` in place for this process where the environment says nothing else, keeps MLflow's log lines below
     warnings quiet (unless ``MLFLOW_LOGGING_LEVEL`` is set), and makes one call to each server, so that one which
@@ -123,22 +128,25 @@ def connect(tracking_uri: str | None = None, registry_uri: str | None = None) ->
     """
     for key, value in SETTINGS.items():
         os.environ.setdefault(key, value)
-    with _mapped(f"MLflow at {public_uri(registry_uri or tracking_uri or 'its default address')}", "connect"):
+    with _mapped("MLflow", "start its client"):
+        import mlflow
         from mlflow import MlflowClient
 
-        _quieten()
-        found = MlflowClient(tracking_uri=tracking_uri, registry_uri=registry_uri)
-    # the resolved registry address has no public name on the client
-    tracking = str(cast("object", found.tracking_uri))  # pyright: ignore[reportUnknownMemberType]  -- set untyped
-    registry = str(getattr(found, "_registry_uri", None) or tracking)
+        tracking = tracking_uri or mlflow.get_tracking_uri()
+        registry = registry_uri or os.environ.get("MLFLOW_REGISTRY_URI") or tracking
+    _quieten()
+    for uri in {registry: None, tracking: None}:
+        with _mapped(f"MLflow at {public_uri(uri)}", "connect"):
+            _refuse_no_database(uri)
+    with _mapped(f"MLflow at {public_uri(tracking)}", "connect"):
+        found = MlflowClient(tracking_uri=tracking, registry_uri=registry_uri)
     store = Connection(cast("Client", found), tracking, registry)
-    _refuse_missing_database(registry)
     with _settings_for_first_call():
         if registry.startswith(("http://", "https://")):
             with store.doing("connect"):
                 store.client.search_registered_models(max_results=1)
-        if store.serves_http and store.tracking_uri != registry:
-            with _mapped(f"MLflow at {public_uri(store.tracking_uri)}", "connect"):
+        if store.serves_http and tracking != registry:
+            with _mapped(f"MLflow at {public_uri(tracking)}", "connect"):
                 store.client.search_experiments(max_results=1)
     return store
 
@@ -160,16 +168,31 @@ def _quieten() -> None:
             logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _refuse_missing_database(uri: str) -> None:
-    """MLflow would silently make an empty database (and its folders) where none is: a forgotten setting, usually."""
-    if not uri.startswith("sqlite:///"):
+def _refuse_no_database(uri: str) -> None:
+    """Ask a database once whether it is one of MLflow's. MLflow itself makes folders, files and tables where there
+    are none (a forgotten setting, usually), and tries for over a minute where nothing answers.
+    """
+    if not uri.startswith(tuple(_DATABASES)):
         return
-    path = Path(uri.removeprefix("sqlite:///").split("?", 1)[0])
-    if path.name and not path.exists():
+    import sqlalchemy
+
+    url = sqlalchemy.make_url(uri)
+    if uri.startswith("sqlite"):
+        found = None if Path(url.database or "").is_file() else f"there is no database {url.database!r}"
+    else:
+        port = url.port or _DATABASES[uri.split(":")[0].split("+")[0]]
+        if url.host and not url.host.startswith("/"):
+            socket.create_connection((url.host, port), timeout=10).close()
+        found = None
+    if found is None:
+        engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+        if not sqlalchemy.inspect(engine).has_table("registered_models"):
+            found = "it is a database without MLflow's tables"
+    if found is not None:
         raise RegistryError(
             Problem(
                 where=f"MLflow at {public_uri(uri)}",
-                found=f"there is no database {str(path)!r}",
+                found=found,
                 expected="a registry that holds the model",
                 way_out="set MLFLOW_TRACKING_URI to your MLflow server or database, or run where that file is",
             )
@@ -219,12 +242,15 @@ def _explain(error: BaseException) -> tuple[str, str, bool]:
     """What happened, the way out, and whether the thing asked for is simply not there."""
     import requests
 
+    if isinstance(error, socket.gaierror | ConnectionError):
+        return f"no answer ({plain(error.strerror or 'connection broken')})", _UNREACHABLE_WAY_OUT, False
     code = str(getattr(error, "error_code", ""))
+    error = getattr(error, "orig", None) or error  # what the database itself said
     said = plain(str(getattr(error, "message", error)).removeprefix(f"{code}: "))
     cause = _first(error, requests.RequestException)
     if isinstance(cause, requests.exceptions.SSLError):
         return "no secure connection", "check http:// against https://, and MLFLOW_TRACKING_SERVER_CERT_PATH", False
-    if isinstance(cause, requests.Timeout):
+    if isinstance(cause, requests.Timeout) or (cause and "timed out" in str(cause)) or isinstance(error, TimeoutError):
         return "no answer in time", _UNREACHABLE_WAY_OUT, False
     if isinstance(cause, requests.ConnectionError):
         return f"no answer ({_network_reason(cause)})", _UNREACHABLE_WAY_OUT, False

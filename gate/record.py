@@ -23,7 +23,7 @@ from finetune_gate.evaluators.errors import EvaluationError, Problem
 from finetune_gate.evaluators.measurement import Measured, Measurement
 
 from .deciding import Check, Outcome, RuleResult, Verdict
-from .pins import ModelPin
+from .pins import ModelPin, Role
 from .rules import Severity
 
 SCHEMA = "finetune-gate/decision-record/v1"
@@ -89,7 +89,11 @@ class CheckRecord(_Part):
 
 
 class RuleRecord(_Part):
-    """A rule of the gate file and what became of it. ``settings`` are the rule's own, defaults included."""
+    """A rule of the gate file and what became of it.
+
+    ``settings`` are the rule's own, defaults included. ``measurement`` is the position, in the record's
+    ``measurements``, of the one it was judged by; None where nothing was measured.
+    """
 
     index: int
     text: str
@@ -99,12 +103,13 @@ class RuleRecord(_Part):
     sentence: str
     checks: tuple[CheckRecord, ...]
     settings: dict[str, object]
+    measurement: int | None
 
 
 class ModelRecord(_Part):
     """One model of the run, as pinned."""
 
-    role: Literal["candidate", "base", "champion"]
+    role: Role
     label: str
     uri: str
     name: str | None
@@ -171,8 +176,8 @@ class RunRecord(_Part):
     software: dict[str, str]
     dry_run: bool
     tracking_uri: str
-    asked: dict[str, int]
-    stored: dict[str, int]
+    asked: dict[Role, int]
+    stored: dict[Role, int]
     action: ActionRecord | None = None
 
 
@@ -284,7 +289,7 @@ def measurement_record(measurement: Measurement) -> MeasurementRecord:
     )
 
 
-def rule_record(result: RuleResult) -> RuleRecord:
+def rule_record(result: RuleResult, measurement: int | None) -> RuleRecord:
     return RuleRecord(
         index=result.index,
         text=result.rule.text,
@@ -294,6 +299,7 @@ def rule_record(result: RuleResult) -> RuleRecord:
         sentence=result.sentence,
         checks=tuple(_check_record(check) for check in result.checks),
         settings=result.rule.model_dump(mode="json"),
+        measurement=measurement,
     )
 
 

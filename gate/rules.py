@@ -67,7 +67,7 @@ class Rule(BaseModel):
     @property
     def text(self) -> str:
         """The rule in one line, as reports show it."""
-        where = "".join(f"[{column}={value}]" for column, value in self.slice.items())
+        where = "".join(f" [{column}={value}]" for column, value in self.slice.items())
         if self.min is not None:
             return f"{self.metric}{where} >= {self.min:g}"
         if self.max is not None:

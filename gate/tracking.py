@@ -23,7 +23,7 @@ from typing import Final, Literal, TypeVar
 
 from finetune_gate.evaluators.errors import Problem, RegistryError
 
-from .artifacts import is_there, local_path
+from .artifacts import local_path
 from .mlflow_client import NotInRegistry, public_uri
 from .registry import Registry
 
@@ -122,7 +122,12 @@ class Tracking:
         address = self._address(uri)
         name = posixpath.basename(address.rstrip("/"))
         local = local_path(address)
-        if not is_there(self._connection, address if local else posixpath.dirname(address)):
+        if local is not None:
+            found = local.exists()
+        else:
+            beside = self._connection.list_artifacts(posixpath.dirname(address.rstrip("/")))
+            found = name in {posixpath.basename(entry.path) for entry in beside}
+        if not found:
             raise NotInRegistry(
                 Problem(public_uri(uri), "there is no such file", "a file that a gate run logged", "check the address")
             )
@@ -181,7 +186,7 @@ def legal_names(values: Mapping[str, V]) -> dict[str, V]:
     """Keys as MLflow allows them: letters, digits and ``_ - . : /`` and space, no path that means another.
 
     >>> legal_names({"recall[category=billing]": 0.7, "vs_base/accuracy": 0.1})
-    {'recall_category=billing_': 0.7, 'vs_base/accuracy': 0.1}
+    {'recall_category_billing_': 0.7, 'vs_base/accuracy': 0.1}
     """
     legal = {key: _legal(key) for key in values}
     shared = {name for name, group in _grouped(legal.values()).items() if group > 1}
@@ -194,7 +199,7 @@ def legal_names(values: Mapping[str, V]) -> dict[str, V]:
 
 
 def _legal(key: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_.:/ -]", "_", key)
+    name = re.sub(r"[^A-Za-z0-9_.:/ -]", "_", key) or "_"
     if posixpath.normpath(name) != name or name.startswith(("/", "..")) or name == ".":
         name = re.sub(r"[/.]+", "_", name)
     return name[:_MAX_KEY]

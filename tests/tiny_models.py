@@ -27,9 +27,7 @@ def write_tiny_llama(folder: Path, seed: int = 0) -> Path:
     special = ["<s>", "</s>", "<pad>"]
     trainer = BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=ByteLevel.alphabet())
     tokenizer.train_from_iterator(CORPUS, trainer)
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>"
-    )
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", pad_token="<pad>")
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(wrapped),

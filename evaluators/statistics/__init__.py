@@ -20,6 +20,7 @@ from .estimate import Estimate, Interval
 from .independent import independent_difference
 from .means import clustered_mean, mean_of_influence, mean_t
 from .planning import (
+    MOST_EXAMPLES,
     noninferiority_sample_size,
     paired_sample_size,
     planned_error,
@@ -33,6 +34,7 @@ from .resampling import DEFAULT_RESAMPLES, Statistic, paired_bootstrap
 __all__ = [
     "DEFAULT_RESAMPLES",
     "FEW_CLUSTERS",
+    "MOST_EXAMPLES",
     "Bounds",
     "Estimate",
     "Interval",

@@ -8,7 +8,11 @@ from .estimate import Estimate, checked_confidence
 from .quantiles import normal_quantile
 
 
-def required_n(estimate: Estimate, bound: float, *, power: float = 0.5, cap: int = 1_000_000) -> int | None:
+MOST_EXAMPLES = 1_000_000
+"""Where `required_n` stops counting: "at least this many"."""
+
+
+def required_n(estimate: Estimate, bound: float, *, power: float = 0.5, cap: int = MOST_EXAMPLES) -> int | None:
     """``required_n(change, -0.02)``: the n at which this interval would lie wholly on one side of the
     bound.
 

@@ -1,4 +1,4 @@
-"""The command line. ``finetune-gate --help`` imports nothing heavy: each command's module is loaded when it is called."""
+"""The command line. Each command's module is loaded when it is called, so that ``--help`` answers at once."""
 
 from __future__ import annotations
 

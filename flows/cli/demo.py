@@ -43,8 +43,13 @@ promotion: {{alias: champion}}
 
 
 @click.command()
-@click.option("--folder", type=click.Path(path_type=Path), default=".finetune-gate/demo", show_default=True,
-              help="Where models, registry and reports of the demo are kept.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=".finetune-gate/demo",
+    show_default=True,
+    help="Where models, registry and reports of the demo are kept.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of data and training.")
 @click.option("--prefect/--no-prefect", "with_prefect", default=False, help="Walk the steps as a Prefect flow.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every measurement, not only those that rules look at.")
@@ -81,9 +86,7 @@ def demo(folder: Path, seed: int, with_prefect: bool, verbose: bool) -> None:
     raise click.exceptions.Exit(0 if as_told else EXIT["could not evaluate"])
 
 
-def _gate(
-    gate_file: Path, registry: DemoRegistry, version: str, told: str, with_prefect: bool, verbose: bool
-) -> str:
+def _gate(gate_file: Path, registry: DemoRegistry, version: str, told: str, with_prefect: bool, verbose: bool) -> str:
     from finetune_gate.gate.run import GateRequest
 
     click.echo(f"\n$ finetune-gate run {gate_file} --version {version}      # {told}")

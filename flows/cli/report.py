@@ -24,8 +24,8 @@ def report(record: Path | None, form: str, as_json: bool, output: Path | None, v
     """
     from finetune_gate.gate.record import read_record, write_bytes_atomically
     from finetune_gate.gate.reports import print_record, render_html, render_markdown, render_terminal
-    from finetune_gate.gate.score_files import read_scores
-    from finetune_gate.gate.steps import SCORES_FILE
+    from finetune_gate.gate.run.score_files import read_scores
+    from finetune_gate.gate.run.states import SCORES_FILE
 
     path = _record_file(record)
     found = read_record(path)
@@ -40,7 +40,7 @@ def report(record: Path | None, form: str, as_json: bool, output: Path | None, v
         print_record(found, verbose=verbose)
         return
     else:
-        text = render_terminal(found)
+        text = render_terminal(found, verbose=verbose)
     if output is None:
         click.echo(text)
     else:

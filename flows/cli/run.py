@@ -96,7 +96,7 @@ def gate_candidate(request: GateRequest, with_prefect: bool, *, quiet: bool) -> 
 def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
     """The decision for a person, or for a machine."""
     from finetune_gate.gate.reports import print_record
-    from finetune_gate.gate.steps import RECORD_FILE, REPORT_FILE
+    from finetune_gate.gate.run.states import RECORD_FILE, REPORT_FILE
 
     record = result.record
     if as_json:

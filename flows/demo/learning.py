@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from .tickets import Ticket
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
     from transformers import PreTrainedTokenizerFast
     from transformers.models.llama import LlamaForCausalLM
@@ -150,9 +149,9 @@ def fit(
     for step in range(1, steps + 1):
         loss = _loss(model, next_batch())
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]  torch leaves it half annotated
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
+        optimizer.step()  # pyright: ignore[reportUnknownMemberType]  torch leaves it half annotated
         schedule.step()
         value = loss.item()
         if not math.isfinite(value):

@@ -45,7 +45,7 @@ class FakeModel:
         abilities: Iterable[Ability] = ("generates", "scores_tokens"),
         facts: Mapping[str, JsonScalar] | None = None,
     ) -> None:
-        self._script = script
+        self._script = script if callable(script) else _looked_up(cast("Mapping[Request | Prompt, Scripted]", script))
         self._digest = hashlib.sha256(digest.encode()).hexdigest()
         self._abilities = frozenset(abilities)
         self._facts = dict(facts or {"kind": "fake"})
@@ -85,11 +85,7 @@ class FakeModel:
     def _one(self, request: Request) -> Answer:
         if request.needs not in self._abilities:
             return Failed(f"this model does not have the ability {request.needs!r}")
-        if isinstance(self._script, Mapping):
-            by_key = cast("Mapping[Request | Prompt, Scripted]", self._script)
-            scripted = by_key.get(request, by_key.get(request.prompt))
-        else:
-            scripted = self._script(request)
+        scripted = self._script(request)
         match scripted:
             case None:
                 return Failed("the script has no answer to this request")
@@ -101,3 +97,7 @@ class FakeModel:
                 return TokenLogprobs((float(scripted),))
             case _:
                 return TokenLogprobs(tuple(float(value) for value in scripted))
+
+
+def _looked_up(script: Mapping[Request | Prompt, Scripted]) -> Callable[[Request], Scripted]:
+    return lambda request: script.get(request, script.get(request.prompt))

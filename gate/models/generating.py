@@ -113,7 +113,7 @@ def _run(network: Network, batch: Sequence[Task], finished: Callable[[Task], boo
         ids = network.tensor([[0] * blank + list(task.ids[shared:]) for task, blank in zip(batch, blanks, strict=True)])
         mask = network.tensor([[1] * shared + [0] * blank + [1] * (width - blank) for blank in blanks])
         positions = network.tensor([[shared] * blank + list(range(shared, shared + width - blank)) for blank in blanks])
-        alive = list(batch)
+        alive: list[Task] = list(batch)
         while True:
             logits = network.following(ids, cache, mask if padded else None, positions)
             for task, token in zip(alive, _choose(logits, alive), strict=True):

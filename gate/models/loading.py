@@ -141,9 +141,8 @@ def load_tokenizer(folder: Path, config_folder: Path | None) -> Tokenizer:
         return tokenizer
 
 
-def check_vocabulary(tokenizer: Tokenizer, rows: int | None, where: Path) -> None:
-    """Raise ModelError where the tokenizer can give ids for which the model has no embedding."""
-    top = max(tokenizer.get_vocab().values(), default=-1)
+def check_vocabulary(top: int, rows: int | None, where: Path) -> None:
+    """Raise ModelError where the tokenizer's highest id ``top`` has no embedding in the model."""
     if rows is not None and top >= rows:
         raise ModelError(
             Problem(

@@ -11,11 +11,11 @@ import hashlib
 import json
 import sys
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import RLock
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 from finetune_gate.evaluators.asking import Ability, Answer, Failed, GenerateRequest, Request, ScoreRequest
 
@@ -55,7 +55,7 @@ class Weights:
         return self._model is not None
 
     @contextmanager
-    def ready(self, user: int, tokenizer: Tokenizer, adapter: Path | None, name: str) -> Generator[Network]:
+    def ready(self, user: int, top_id: int, adapter: Path | None, name: str) -> Generator[Network]:
         """The network with ``adapter`` switched on, and every other one off, for as long as the context lasts."""
         with self.lock:
             if self.closed:
@@ -68,7 +68,7 @@ class Weights:
                 first = self._adapted is None
                 self._adapted = attach_adapter(self._adapted or self._model, adapter, name, self.device, first)
                 self._adapters.add(name)
-            check_vocabulary(tokenizer, int(self._model.get_input_embeddings().weight.shape[0]), self.folder)
+            check_vocabulary(top_id, int(self._model.get_input_embeddings().weight.shape[0]), self.folder)
             with _switched(self._adapted, name if adapter is not None else None):
                 yield self._network
 
@@ -112,6 +112,7 @@ class LocalModel:
         self._digest = effective_digest(files, base)
         self._tokenizer: Tokenizer | None = None
         self._renderer: Renderer | None = None
+        self._top_id = -1
         self._lock = RLock()
         default = DEFAULT_BATCH_TOKENS.get(weights.device.partition(":")[0], 2048)
         self._batch_tokens = default if batch_tokens == "auto" else max(1, batch_tokens)
@@ -151,13 +152,14 @@ class LocalModel:
         ]
 
     def score(self, requests: Sequence[ScoreRequest], deliver: Deliver) -> None:
-        tokenizer, renderer = self._rendering()
-        with self._ready(tokenizer) as network:
+        renderer = self._rendering()[1]
+        with self._ready() as network:
             score(network, renderer.scored(requests), self._limit(), self._batch_tokens, deliver)
 
     def generate(self, requests: Sequence[GenerateRequest], deliver: Deliver) -> None:
         tokenizer, renderer = self._rendering()
         limit, ends, turn_end = self._limit(), self._ends(tokenizer), renderer.turn_end()
+        special = {tokenizer.convert_ids_to_tokens(token): token for token in tokenizer.all_special_ids}
         tasks: list[Task] = []
         twins: dict[str, list[int]] = {}
         for owner, (request, prompt) in enumerate(zip(requests, renderer.prompts(requests), strict=True)):
@@ -168,7 +170,8 @@ class LocalModel:
             same = twins.setdefault(self._address(request, prompt), [])
             same.append(owner)
             if len(same) == 1:
-                here = ends | self._special(tokenizer, request)
+                # decoded text never shows a special token, so one that is a stop string ends the answer as an id
+                here = ends | {special[text] for text in request.stop if text in special}
                 if prompt.rendered and turn_end is not None:
                     here.add(turn_end)
                 tasks.append(Task(owner, prompt.ids, request, frozenset(here)))
@@ -180,23 +183,23 @@ class LocalModel:
             for owner in owners[first]:
                 deliver(owner, answer)
 
-        with self._ready(tokenizer) as network:
+        with self._ready() as network:
             generate(network, tokenizer, tasks, self._batch_tokens, to_all)
 
     def release(self) -> None:
         """Free the weights unless another model of the run still uses them."""
         self._weights.release(id(self))
 
-    def _ready(self, tokenizer: Tokenizer) -> Any:
-        return self._weights.ready(id(self), tokenizer, self._files.adapter, "adapter_" + self._files.digest[:16])
+    def _ready(self) -> AbstractContextManager[Network]:
+        return self._weights.ready(id(self), self._top_id, self._files.adapter, "adapter_" + self._files.digest[:16])
 
     def _rendering(self) -> tuple[Tokenizer, Renderer]:
         with self._lock:
             if self._tokenizer is None or self._renderer is None:
                 folder = self._files.tokenizer or (self._base.tokenizer if self._base else None)
                 tokenizer = load_tokenizer(folder or self._weights.folder, self._weights.folder)
-                rows = whole_number(self._weights.config, "vocab_size")
-                check_vocabulary(tokenizer, rows, self._files.root)
+                self._top_id = max(tokenizer.get_vocab().values(), default=-1)
+                check_vocabulary(self._top_id, whole_number(self._weights.config, "vocab_size"), self._files.root)
                 self._tokenizer, self._renderer = tokenizer, Renderer(tokenizer)
             return self._tokenizer, self._renderer
 
@@ -213,14 +216,6 @@ class LocalModel:
                 if isinstance(value, int):
                     found.add(value)
         return found
-
-    def _special(self, tokenizer: Tokenizer, request: GenerateRequest) -> set[int]:
-        """Stop strings that are special tokens: decoded text never shows them."""
-        special = set(tokenizer.all_special_ids)
-        if not request.stop:
-            return set()
-        vocabulary = tokenizer.get_vocab()
-        return {vocabulary[text] for text in request.stop if vocabulary.get(text) in special}
 
     def _address(self, request: Request, rendered: Scored | Prompted | Failed) -> str:
         match rendered:

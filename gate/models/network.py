@@ -4,6 +4,7 @@ positions, next-token logits with a cache. What an architecture can do is tried 
 
 from __future__ import annotations
 
+import gc
 import inspect
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -177,6 +178,8 @@ def in_batches(
         end = batch_end(lengths, at, budget)
         try:
             work(ordered[at:end])
+            at = end
+            continue
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -189,9 +192,17 @@ def in_batches(
                         "use a larger device, a shorter text, or execution.dtype: bfloat16",
                     )
                 ) from error
-            budget = max(1, (end - at) // 2) * max(1, lengths[at])
-        else:
-            at = end
+        # only here, behind the handler, does nothing hold on to the failed batch's tensors any more
+        _give_back_memory()
+        budget = max(1, (end - at) // 2) * max(1, lengths[at])
+
+
+def _give_back_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -214,16 +225,27 @@ def _positions(row: Row, width: int) -> list[int]:
     return positions + [0] * (width - len(positions))
 
 
+class _BodyOutput:
+    """The output of any architecture's body: hidden states, and None for whatever else it may be asked."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        self.last_hidden_state = hidden
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+    def __getitem__(self, at: int | slice) -> object:
+        return (self.last_hidden_state,)[at]
+
+
 @contextmanager
 def _body_returns(model: CausalModel, hidden: Tensor) -> Generator[None]:
-    from transformers.modeling_outputs import BaseModelOutputWithPast
-
     body = model.base_model
     if cast("object", body) is model:
         raise ValueError("the model has no body of its own")
 
     def forward(*_: object, **__: object) -> object:
-        return BaseModelOutputWithPast(last_hidden_state=hidden)  # pyright: ignore[reportArgumentType]  -- a tensor
+        return _BodyOutput(hidden)
 
     before = body.__dict__.get("forward")
     body.forward = forward

@@ -1,8 +1,8 @@
 """Reports: a decision record, rendered for everyone who reads it. Pure: no files, no clock, no network.
 
-    print_record(record)                    # the terminal, as wide as it is
-    render_markdown(record)                 # Prefect artifacts, summaries, comments
-    render_html(record, scores)             # one self-contained page
+print_record(record)                    # the terminal, as wide as it is
+render_markdown(record)                 # Prefect artifacts, summaries, comments
+render_html(record, scores)             # one self-contained page
 """
 
 from __future__ import annotations

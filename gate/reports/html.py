@@ -50,6 +50,8 @@ def render_html(record: DecisionRecord, scores: ScoreTable | None = None) -> str
     """The page. Confusion matrices are drawn where ``scores`` hold what they are counted from."""
     rows = rows_of_measurements(record)
     return _environment().get_template("report.html").render(
+        css=_css(),
+        share_text=share_text,
         record=record,
         decision_mark=DECISION_MARKS[record.decision],
         reason=reason_of(record),
@@ -67,7 +69,6 @@ def render_html(record: DecisionRecord, scores: ScoreTable | None = None) -> str
         families=_families(rows),
         reasons=_reasons(rows),
         confusions=_confusions(record, scores),
-        has_scores=scores is not None,
         warnings=estimate_warnings(record),
         record_file=RECORD_FILE,
         record_digest=record.digest(),
@@ -120,7 +121,6 @@ def _environment() -> Environment:
         "duration": duration_text,
         "moment": _moment,
     }
-    environment.globals |= {"css": _css(), "share_text": share_text}  # pyright: ignore[reportUnknownMemberType] - untyped there
     return environment
 
 
@@ -131,7 +131,7 @@ def _packaged(name: str) -> str:
 def _css() -> Markup:
     from markupsafe import Markup
 
-    return Markup(_packaged("report.css"))  # noqa: S704 - the package's own file
+    return Markup(_packaged("report.css"))  # the package's own file
 
 
 def _inert(value: object) -> object:
@@ -160,5 +160,3 @@ def _moment(stamp: str) -> str:
         return stamp
     day, time, zone = match.groups()
     return f"{day} {time} {'UTC' if zone in ('Z', '+00:00') else zone}"
-
-

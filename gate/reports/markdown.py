@@ -51,10 +51,7 @@ def render_markdown(record: DecisionRecord, *, report_address: str | None = None
         "### Models",
         _table(
             ["Role", "Model", "Found by", "Digest"],
-            [
-                [model.role, code(model.label), prose(model.origin), code(model.digest[:12])]
-                for model in record.models
-            ],
+            [[model.role, code(model.label), prose(model.origin), code(model.digest[:12])] for model in record.models],
         ),
     ]
     if record.role("champion") is None:

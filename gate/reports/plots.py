@@ -111,9 +111,7 @@ def _end(scale: Scale, number: float, change: bool) -> str:
     return (scale.change(number) if change else scale.value(number)).partition(" ")[0]
 
 
-def _drawable(
-    baselines: Mapping[str, float], places: Iterable[float], estimate: EstimateRecord
-) -> Mapping[str, float]:
+def _drawable(baselines: Mapping[str, float], places: Iterable[float], estimate: EstimateRecord) -> Mapping[str, float]:
     """The baselines, unless they lie so far off that the candidate's interval would shrink to a dot."""
     drawn = dict(baselines)
     all_places = (*places, *drawn.values())

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import cast
 
+from finetune_gate.evaluators.statistics import MOST_EXAMPLES
+
 from ..deciding import Outcome, Verdict
 from ..record import CheckRecord, DecisionRecord, EstimateRecord, MeasuredRecord, MeasurementRecord, RuleRecord
 from .numbers import Scale, bound_text, reason_text, scale_for
@@ -26,7 +28,6 @@ OUTCOME_MARKS: Mapping[Outcome, str] = {
 ASCII_MARKS: Mapping[str, str] = {"✓": "+", "✗": "x", "‖": "=", "–": "-"}
 NOT_MEASURED = "not measured"
 DIFFERENCE_SENTENCE = "A difference is candidate minus baseline, paired by example."
-_MOST_EXAMPLES = 1_000_000  # where the search for "how many would settle it" ends: at least this many
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,8 @@ def rows_of_measurements(record: DecisionRecord) -> tuple[MeasurementRow, ...]:
 
 
 def measurement_of(record: DecisionRecord, rule: RuleRecord) -> MeasurementRecord | None:
-    """The measurement that ``rule`` was judged by: same metric and slice, and the very numbers of its checks."""
-    found = [
-        one for one in record.measurements if one.metric == rule.metric and one.slice == rule.settings.get("slice")
-    ]
-    return next((one for one in found if _rests_on(rule, one)), found[0] if found else None)
+    """The measurement that ``rule`` was judged by."""
+    return None if rule.measurement is None else record.measurements[rule.measurement]
 
 
 def baselines_of(record: DecisionRecord) -> tuple[str, ...]:
@@ -179,12 +177,6 @@ def figure(measured: MeasuredRecord, scale: Scale, *, signed: bool = False) -> F
     return Figure(NOT_MEASURED, reason=reason_text(measured.unmeasured))
 
 
-def _rests_on(rule: RuleRecord, measurement: MeasurementRecord) -> bool:
-    measured = {None: measurement.candidate}
-    measured |= {role: comparison.difference for role, comparison in measurement.comparisons.items()}
-    return all(measured.get(check.against) == check.measured for check in rule.checks)
-
-
 def _rule_row(rule: RuleRecord, measurement: MeasurementRecord | None, usual: float) -> RuleRow:
     own = next((check for check in rule.checks if check.against is None), None)
     against = {check.against: check for check in rule.checks if check.against is not None}
@@ -235,8 +227,8 @@ def _notes(rule: RuleRecord, scale: Scale, measurement: MeasurementRecord | None
         if check.needed is not None:
             about = f" against {check.against}" if several else ""
             there = f", there are {measurement.planned:,}" if measurement else ""
-            if check.needed >= _MOST_EXAMPLES:
-                yield f"more than {_MOST_EXAMPLES:,} examples would be needed to settle it{about}{there}"
+            if check.needed >= MOST_EXAMPLES:
+                yield f"more than {MOST_EXAMPLES:,} examples would be needed to settle it{about}{there}"
             else:
                 yield f"about {check.needed:,} examples would settle it{about}{there}"
         elif check.outcome == "inconclusive":

@@ -6,6 +6,8 @@ import math
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.asking import (
     Answer,
@@ -19,7 +21,6 @@ from finetune_gate.evaluators.asking import (
 )
 from finetune_gate.evaluators.classification import Classification
 from finetune_gate.evaluators.datasets import Dataset, Example
-from pydantic import ValidationError
 
 LABELS = ("billing", "bug")
 

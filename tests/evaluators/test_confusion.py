@@ -6,10 +6,11 @@ import warnings
 
 import numpy as np
 import pytest
-from finetune_gate.evaluators.confusion import STATISTICS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+
+from finetune_gate.evaluators.confusion import STATISTICS
 
 CLASSES = 4
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from finetune_gate.evaluators.datasets import Dataset, DatasetSource, load_dataset
 from finetune_gate.evaluators.errors import DatasetError
 from finetune_gate.evaluators.parquet import write_parquet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from finetune_gate.evaluators.label_extraction import extract_label
 
 LABELS = ["billing", "bug", "bug report", "Überweisung", "n/a"]

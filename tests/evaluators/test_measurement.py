@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from finetune_gate.evaluators.absent import Unmeasured, Value
 from finetune_gate.evaluators.classification import Classification
 from finetune_gate.evaluators.measurement import Measurement, measure

@@ -52,9 +52,9 @@ class Counting:
 
 def gate_once(workshop: Workshop, point: str) -> dict[str, Any]:
     """Walk the gate in this process; ``point`` may end it."""
-    from finetune_gate.gate import answering, registry
-    from finetune_gate.gate.answer_store import AnswerStore
-    from finetune_gate.gate.run import GateRequest, StepName, walk
+    from finetune_gate.gate import registry
+    from finetune_gate.gate.run import GateRequest, StepName, answering, walk
+    from finetune_gate.gate.run.answer_store import AnswerStore
 
     kind, _, where = point.partition(":")
     fatal = int(where) if kind == "write" else None
@@ -66,7 +66,7 @@ def gate_once(workshop: Workshop, point: str) -> dict[str, Any]:
         return connection
 
     registry.connect = counting_connect
-    answering.SHARD_ANSWERS = 16
+    answering.SHARD_SCORES = 16
     put, shards = AnswerStore.put, 0
 
     def counted_put(store: AnswerStore, answers: Any) -> None:
@@ -159,7 +159,9 @@ def main() -> None:
         between = outside(workshop)
         again = forked(workshop, "")
         print(
-            json.dumps({"point": point, "killed": killed, "between": between, "again": again, "end": outside(workshop)}),
+            json.dumps(
+                {"point": point, "killed": killed, "between": between, "again": again, "end": outside(workshop)}
+            ),
             flush=True,
         )
 

@@ -43,7 +43,7 @@ def test_the_decision_is_the_exit_status_and_moves_or_keeps_the_alias(
         ("", "", ("--version", "99"), 2, "99"),
         ("", "", ("--candidate", "@nobody"), 2, "nobody"),
         ("", "", ("--base", "models:/tiny-base/7"), 2, "tiny-base"),
-        ("", "", ("--base", "models:/tiny-router/1"), 4, "identical"),
+        ("", "", ("--base", "models:/tiny-router/1"), 4, "the registered files are"),
         ("", "", ("--tracking-uri", "http://127.0.0.1:9"), 4, "127.0.0.1:9"),
         ("", "", ("--frobnicate",), 2, "No such option"),
     ],
@@ -134,7 +134,9 @@ def test_a_report_is_shown_again_from_the_record_alone(workshop: Workshop) -> No
     assert newest.stdout == shown.stdout
     html = workshop.command("report", result["record"], "--format", "html", "-o", "again.html")
     assert html.returncode == 0
-    assert (workshop.folder / "again.html").read_bytes().strip() == (workshop.folder / result["report"]).read_bytes().strip()
+    assert (workshop.folder / "again.html").read_bytes().strip() == (
+        workshop.folder / result["report"]
+    ).read_bytes().strip()
     broken = workshop.command("report", "holdout.jsonl")
     assert broken.returncode == 4
     assert "Traceback" not in broken.stderr

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from finetune_gate.evaluators.asking import Answer, Failed, Generation, TokenLogprobs
 from finetune_gate.evaluators.errors import EvaluationError
-from finetune_gate.gate.answer_store import AnswerStore
+from finetune_gate.gate.run.answer_store import AnswerStore
 
 ANSWERS: dict[str, Answer] = {
     "a": TokenLogprobs((-0.1, -1e-17, -123.456789012345678), dropped_context=3),
@@ -72,7 +73,7 @@ def test_a_place_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> No
 KILLED = """
 import os, sys
 from finetune_gate.evaluators.asking import Generation
-from finetune_gate.gate.answer_store import AnswerStore
+from finetune_gate.gate.run.answer_store import AnswerStore
 store = AnswerStore(__import__("pathlib").Path(sys.argv[1]))
 for shard in range(1000):
     store.put({f"{shard}-{i}": Generation("x" * 200, "stop", 1) for i in range(20)})

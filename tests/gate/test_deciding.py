@@ -9,13 +9,14 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.measurement import Comparison, Measured, Measurement
 from finetune_gate.evaluators.statistics import Estimate, Interval
 from finetune_gate.gate.deciding import Circumstances, Decision, decide
 from finetune_gate.gate.rules import Rule
-from hypothesis import given
-from hypothesis import strategies as st
 
 TODAY = date(2026, 6, 1)
 USUAL = Circumstances(has_champion=True, identical=(), today=TODAY)
@@ -205,9 +206,8 @@ def test_what_is_not_finite_never_passes(
     low: float, high: float, settings: Mapping[str, object], higher_is_better: bool
 ) -> None:
     odd = object.__new__(Estimate)
-    for name, value in {
-        "value": 0.7, "interval": _Odd(low, high), "n": 9, "clusters": 9, "method": "t", "standard_error": None, "warnings": ()
-    }.items():  # fmt: skip
+    parts = {"value": 0.7, "interval": _Odd(low, high), "n": 9, "clusters": 9, "method": "t"}
+    for name, value in (parts | {"standard_error": None, "warnings": ()}).items():
         object.__setattr__(odd, name, value)
     decision = judge(rule(**settings), measured(odd, odd, odd, higher_is_better=higher_is_better))
     if (low, high) != (0.5, 0.9):

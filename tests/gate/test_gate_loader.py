@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from finetune_gate.evaluators.errors import ConfigurationError, DatasetError
 from finetune_gate.gate.gate_loader import load_data, load_gate_file
 

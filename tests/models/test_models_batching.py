@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from finetune_gate.gate.models.batching import Row, Window, batch_end, common_prefix, fit, plan_rows, rolling_windows
 from hypothesis import given
 from hypothesis import strategies as st
+
+from finetune_gate.gate.models.batching import Row, Window, batch_end, common_prefix, fit, plan_rows, rolling_windows
 
 ids = st.lists(st.integers(0, 3), max_size=5).map(tuple)
 

@@ -6,11 +6,12 @@ import math
 import random
 
 import pytest
+from tiny_models import CHAT, CONTEXT, CORPUS, ask, exact, exact_document, logprobs, make_model, make_tokenizer, pins
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from finetune_gate.evaluators.asking import Failed, Message, ScoreRequest, TokenLogprobs
 from finetune_gate.gate.models import open_models
 from finetune_gate.gate.models.network import Network
-from tiny_models import CHAT, CONTEXT, CORPUS, ask, exact, exact_document, logprobs, make_model, make_tokenizer, pins
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 
 def documents(count: int = 40) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from registry_shop import MODEL, Shop, open_shop
+from registry_shop import MODEL, Shop, fill, open_shop
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -55,35 +55,39 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def shop(database: Path, tmp_path: Path) -> Shop:
-    return _shop_with(database, tmp_path)
-
-
 @pytest.fixture(scope="session")
 def three_versions(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shop = _shop_with(database, tmp_path_factory.mktemp("three"))
+    root = tmp_path_factory.mktemp("three")
+    shutil.copyfile(database, root / "mlflow.db")
+    shop = open_shop(f"sqlite:///{root / 'mlflow.db'}", root)
     base = shop.folder(0)
     for seed in (1, 2, 3):
         shop.register(shop.folder(seed), tags={"base_model": str(base)})
     shop.alias("champion", "1")
     with warnings.catch_warnings(action="ignore"):
         shop.client.transition_model_version_stage(MODEL, "1", "Production")
-    return shop.root / "mlflow.db"
+    del os.environ["MLFLOW_TRACKING_URI"]
+    return root / "mlflow.db"
+
+
+@pytest.fixture(scope="session")
+def one_address(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All tests use the database at this one path, filled anew for each: MLflow takes long to open another."""
+    return tmp_path_factory.mktemp("address") / "mlflow.db"
 
 
 @pytest.fixture
-def three(three_versions: Path, tmp_path: Path) -> Shop:
+def shop(database: Path, one_address: Path, tmp_path: Path) -> Shop:
+    fill(one_address, database)
+    return open_shop(f"sqlite:///{one_address}", tmp_path)
+
+
+@pytest.fixture
+def three(three_versions: Path, one_address: Path, tmp_path: Path) -> Shop:
     """Three versions of one base; version 1 is the champion, and in stage Production."""
-    return _shop_with(three_versions, tmp_path, experiment="1")
-
-
-def _shop_with(database: Path, root: Path, experiment: str | None = None) -> Shop:
-    copy = root / "mlflow.db"
-    shutil.copyfile(database, copy)
-    shop = open_shop(f"sqlite:///{copy}", root)
-    if experiment is not None:
-        shop.use(experiment)
+    fill(one_address, three_versions)
+    shop = open_shop(f"sqlite:///{one_address}", tmp_path)
+    shop.use("1")
     return shop
 
 

@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +28,7 @@ class Shop:
     client: Any
     registry: Registry
     downloads: Path
+    experiment: str = "training"
     _experiment: list[str] = field(default_factory=list)
     _models: set[str] = field(default_factory=set)
 
@@ -64,7 +67,7 @@ class Shop:
         from mlflow.exceptions import MlflowException
 
         if not self._experiment:
-            self._experiment.append(self.client.create_experiment("training", **self._artifact_location()))
+            self._experiment.append(self.client.create_experiment(self.experiment, **self._artifact_location()))
         if name not in self._models:
             with contextlib.suppress(MlflowException):  # it is there already
                 self.client.create_registered_model(name)
@@ -88,6 +91,10 @@ class Shop:
         )
         return str(made.version)
 
+    @property
+    def database(self) -> Path:
+        return Path(self.uri.removeprefix("sqlite:///"))
+
     def use(self, experiment: str) -> None:
         """Go on in an experiment, and with models, that are there."""
         self._experiment.append(experiment)
@@ -102,10 +109,16 @@ class Shop:
         return {} if self.uri.startswith("http") else {"artifact_location": str(self.root / "store")}
 
 
-def open_shop(uri: str, tmp_path: Path) -> Shop:
+def open_shop(uri: str, tmp_path: Path, experiment: str = "training") -> Shop:
     from mlflow import MlflowClient
 
     # MLflow looks up a logged model at the process's own address, whatever the client was given
     os.environ["MLFLOW_TRACKING_URI"] = uri
     registry = Registry.connect(uri)
-    return Shop(uri, tmp_path, MlflowClient(uri, uri), registry, tmp_path / "downloads")
+    return Shop(uri, tmp_path, MlflowClient(uri, uri), registry, tmp_path / "downloads", experiment)
+
+
+def fill(database: Path, source: Path) -> None:
+    """Make ``database`` what ``source`` is, also for those who have it open."""
+    with closing(sqlite3.connect(source)) as read, closing(sqlite3.connect(database)) as write:
+        read.backup(write)

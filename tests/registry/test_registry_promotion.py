@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from registry_shop import MODEL, Shop
+from registry_shop import MODEL, Shop, fill
 
 from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
 from finetune_gate.gate.pins import Pins
@@ -190,12 +190,12 @@ def test_killed_between_any_two_writes(three: Shop, first_model: bool) -> None:
         three.client.delete_registered_model_alias(MODEL, "champion")
     uninterrupted = resolve(three)
     at_first = three.root / "at-first.db"
-    _copy(three, to=at_first)
+    fill(at_first, three.database)
     whole_promotion(three.registry, uninterrupted, stage="Production")
     finished = state(three)
 
     for after in range(ALL_WRITES + 2):
-        _copy(three, to=at_first, back=True)
+        fill(three.database, at_first)
         left = [after]
 
         def kill(name: str, write: Callable[[], Any], left: list[int] = left) -> Any:
@@ -223,17 +223,6 @@ def test_killed_between_any_two_writes(three: Shop, first_model: bool) -> None:
             assert (move.stage_before, move.stage_after) == ("None", "Production")
             assert move.outcome == ("moved" if after < 2 else "already_there")
         assert state(three) == finished
-
-
-def _copy(shop: Shop, *, to: Any, back: bool = False) -> None:
-    import sqlite3
-
-    here = sqlite3.connect(shop.root / "mlflow.db")
-    there = sqlite3.connect(to)
-    with here, there:
-        (there if back else here).backup(here if back else there)
-    here.close()
-    there.close()
 
 
 KILLED_PROCESS = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,12 +91,18 @@ def sample(name: str) -> tuple[DecisionRecord, ScoreTable]:
     """``sample("promote")``, and "block", "hold", "unmeasured", "waived", "first"."""
     story = STORIES[name]
     table = _table(story)
-    return _record(story, table), table
+    return _settled(_record(story, table)), table
 
 
 @cache
 def record_of(name: str) -> DecisionRecord:
     return sample(name)[0]
+
+
+def _settled(record: DecisionRecord) -> DecisionRecord:
+    """Read back from JSON with six digits of every number: golden texts must not hang on the last bit of a platform."""
+    content = json.loads(record.canonical(), parse_float=lambda digits: float(f"{float(digits):.6g}"))
+    return DecisionRecord.model_validate_json(json.dumps(content))
 
 
 def _table(story: Story) -> ScoreTable:
@@ -157,7 +164,10 @@ def _record(story: Story, table: ScoreTable) -> DecisionRecord:
         model="support-bot",
         decision=decision.verdict,
         sentence=decision.sentence,
-        rules=tuple(rule_record(result) for result in decision.results),
+        rules=tuple(
+            rule_record(result, found.index(by_rule[result.index]) if result.index in by_rule else None)
+            for result in decision.results
+        ),
         measurements=tuple(measurement_record(one) for one in found),
         models=tuple(_model(role) for role in story.right),
         champion_note=story.champion_note,
@@ -222,8 +232,9 @@ def _model(role: str) -> ModelRecord:
 
 HOSTILE = (
     "\x1b[31mred\x1b[0m \u202eetirw\u202c [red]x[/red] <script>alert(1)</script> "
-    "<img src=http://evil.example/x onerror=y> `code` ``` | pipe \\| @maintainer #12 [link](http://evil.example) ![image](http://evil.example/i.png) "
-    "https://evil.example </td></table> {{ 7 * 7 }} {% raw %} \"'&amp; --> $x$ \x00\x07\x9b"
+    "<img src=http://evil.example/x onerror=y> `code` ``` | pipe \\| @maintainer #12 "
+    "[link](http://evil.example) ![image](http://evil.example/i.png) https://evil.example "
+    "</td></table> {{ 7 * 7 }} {% raw %} \"'&amp; --> $x$ \x00\x07\x9b"
 )
 
 

@@ -7,11 +7,12 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from finetune_gate.evaluators.absent import Unmeasured
-from finetune_gate.evaluators.statistics import Estimate, Statistic, mean_t, paired_bootstrap
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from finetune_gate.evaluators.absent import Unmeasured
+from finetune_gate.evaluators.statistics import Estimate, Statistic, mean_t, paired_bootstrap
 
 CHECKED = settings(max_examples=25, deadline=None, derandomize=True)
 

@@ -9,6 +9,10 @@ from math import sqrt
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.statistics import (
     Estimate,
@@ -20,9 +24,6 @@ from finetune_gate.evaluators.statistics import (
     mean_t,
     partition,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
 
 CHECKED = settings(max_examples=60, deadline=None, derandomize=True)
 NUMBERS = st.lists(st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda x: round(x, 6)), min_size=2, max_size=40)

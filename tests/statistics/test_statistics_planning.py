@@ -6,6 +6,10 @@ from math import sqrt
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.statistics import (
     Estimate,
@@ -19,9 +23,6 @@ from finetune_gate.evaluators.statistics import (
     smallest_detectable,
     wilson,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import stats
 
 CHECKED = settings(max_examples=60, deadline=None, derandomize=True)
 

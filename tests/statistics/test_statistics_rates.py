@@ -6,6 +6,11 @@ from math import log, sqrt
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import optimize, stats
+from statsmodels.stats.proportion import proportion_confint
+
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.statistics import (
     Estimate,
@@ -14,10 +19,6 @@ from finetune_gate.evaluators.statistics import (
     paired_proportions,
     wilson,
 )
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy import optimize, stats
-from statsmodels.stats.proportion import proportion_confint
 
 CHECKED = settings(max_examples=60, deadline=None, derandomize=True)
 

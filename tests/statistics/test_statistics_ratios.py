@@ -6,11 +6,12 @@ from math import exp, log, sqrt
 
 import numpy as np
 import pytest
-from finetune_gate.evaluators.absent import Unmeasured
-from finetune_gate.evaluators.statistics import Estimate, exponential, mean_t, ratio, ratio_difference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+
+from finetune_gate.evaluators.absent import Unmeasured
+from finetune_gate.evaluators.statistics import Estimate, exponential, mean_t, ratio, ratio_difference
 
 CHECKED = settings(max_examples=50, deadline=None, derandomize=True)
 DOCUMENTS = st.lists(

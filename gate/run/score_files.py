@@ -13,7 +13,7 @@ from finetune_gate.evaluators.errors import EvaluationError, Problem
 from finetune_gate.evaluators.parquet import read_parquet, write_parquet
 from finetune_gate.evaluators.scores import ScoreRow, ScoreTable
 
-from .record import write_bytes_atomically
+from ..record import write_bytes_atomically
 
 _COLUMNS = ("evaluator", "example_id", "role", "component", "value", "reason", "group")
 _SLICE = "slice."

@@ -8,49 +8,22 @@ Prefect walks the same function with a ``via`` that makes a task of every step (
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
+from ..progress import Progress, Silent
+from ..record import DecisionRecord
 from . import steps
-from .progress import Progress, Silent
-from .record import DecisionRecord
+from .states import GateRequest
 
 StepName = Literal["resolve", "plan", "answer", "score", "decide", "act", "publish"]
 T = TypeVar("T")
-
-
-def default_home() -> Path:
-    """Where answers are kept between runs: ``$FINETUNE_GATE_HOME``, else the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get("FINETUNE_GATE_HOME") or platformdirs.user_cache_path("finetune-gate"))
-
-
-@dataclass(frozen=True, slots=True)
-class GateRequest:
-    """What a trigger asks for.
-
-    ``candidate`` is ``7``, ``@alias``, ``latest`` or a ``models:/`` URI. ``base`` overrides the gate file's.
-    ``dry_run`` decides and reports, and changes nothing in the registry. ``out`` gets one folder per run.
-    ``trigger`` and ``actor`` go into the record.
-    """
-
-    gate_file: Path
-    candidate: str
-    base: str | None = None
-    dry_run: bool = False
-    tracking_uri: str | None = None
-    out: Path = Path(".finetune-gate")
-    home: Path = field(default_factory=default_home)
-    trigger: str = "library"
-    actor: str = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

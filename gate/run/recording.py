@@ -1,0 +1,140 @@
+"""Everything a run writes about itself: the decision record, and what MLflow shows of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from finetune_gate.evaluators.datasets import Dataset
+from finetune_gate.evaluators.scores import ScoreTable
+
+from ..gate_file import Gate
+from ..pins import Pins
+from ..record import (
+    ActionRecord,
+    DatasetRecord,
+    DecisionRecord,
+    EvaluatorRecord,
+    GateFileRecord,
+    RunRecord,
+    ScoreTableRecord,
+    canonical_json,
+    measurement_record,
+    model_record,
+    rule_record,
+)
+from .states import SCORES_FILE, Decided, GateRequest, Resolved
+
+_SOFTWARE = ("finetune-gate", "mlflow", "prefect", "torch", "transformers", "tokenizers", "peft", "numpy", "scipy")
+
+
+def build_record(
+    resolved: Resolved,
+    decided: Decided,
+    table: ScoreTable,
+    seconds: Mapping[str, float],
+    action: ActionRecord | None,
+) -> DecisionRecord:
+    gate, request, answered = resolved.gate, resolved.request, decided.answers.answered
+    return DecisionRecord(
+        model=gate.file.model,
+        decision=decided.decision.verdict,
+        sentence=decided.decision.sentence,
+        rules=tuple(rule_record(result, decided.rests_on[result.index]) for result in decided.decision.results),
+        measurements=tuple(measurement_record(measurement) for measurement in decided.measurements),
+        models=tuple(model_record(pin, decided.answers.facts.get(pin.role, {})) for pin in resolved.pins.roles()),
+        champion_note=resolved.pins.champion_note,
+        champion_moved=decided.circumstances.champion_moved,
+        identical=resolved.identical,
+        datasets=tuple(
+            DatasetRecord(name=name, file=gate.file.data[name].path, digest=found.digest, rows=len(found.examples))
+            for name, found in resolved.data.items()
+        ),
+        evaluators=tuple(
+            EvaluatorRecord(title=title, kind=found.kind, version=found.version, settings=dict(found.settings()))
+            for title, found in gate.evaluators.items()
+        ),
+        gate_file=GateFileRecord(digest=gate.digest, settings=gate.file.model_dump(mode="json")),
+        score_table=ScoreTableRecord(file=SCORES_FILE, digest=table.digest(), rows=sum(1 for _ in table.rows())),
+        seed=gate.file.execution.seed,
+        today=resolved.today.isoformat(),
+        run=RunRecord(
+            key=resolved.key,
+            trigger=request.trigger,
+            actor=request.actor,
+            started_at=resolved.started.isoformat(timespec="seconds"),
+            seconds=dict(seconds),
+            software=_software(),
+            dry_run=request.dry_run,
+            tracking_uri=resolved.registry.public_address(),
+            asked=dict(answered.asked),
+            stored=dict(answered.stored),
+            action=action,
+        ),
+    )
+
+
+def run_key(request: GateRequest, gate: Gate, data: Mapping[str, Dataset], pins: Pins) -> str:
+    parts = {
+        "model": gate.file.model,
+        "models": {pin.role: [pin.uri, pin.version, pin.files.files_digest] for pin in pins.roles()},
+        "gate": gate.digest,
+        "data": {name: found.digest for name, found in data.items()},
+        "evaluators": {title: found.version for title, found in gate.evaluators.items()},
+        "dry_run": request.dry_run,
+    }
+    return hashlib.sha256(canonical_json(parts)).hexdigest()
+
+
+def run_name(record: DecisionRecord) -> str:
+    candidate = record.role("candidate")
+    return f"{candidate.label if candidate else record.model}: {record.decision}"
+
+
+def run_tags(record: DecisionRecord) -> dict[str, str]:
+    candidate = record.role("candidate")
+    return {
+        "finetune_gate.model": record.model,
+        "finetune_gate.version": (candidate.version or "") if candidate else "",
+        "finetune_gate.decision": record.decision,
+        "finetune_gate.reason": record.sentence,
+        "finetune_gate.dry_run": str(record.run.dry_run).lower(),
+        "mlflow.note.content": record.sentence,
+    }
+
+
+def run_params(record: DecisionRecord) -> dict[str, str]:
+    params = {model.role: model.label for model in record.models}
+    params["gate_file_digest"] = record.gate_file.digest
+    return params | {f"dataset.{dataset.name}": dataset.digest for dataset in record.datasets}
+
+
+def _software() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name in _SOFTWARE:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def mlflow_metrics(record: DecisionRecord) -> dict[str, float]:
+    """``classification.accuracy`` is the candidate's; ``base/...`` a baseline's, ``vs_base/...`` the difference.
+
+    The candidate's own name is the same for every version, so that MLflow's UI compares and plots versions.
+    """
+    metrics: dict[str, float] = {}
+
+    def add(name: str, measured: object) -> None:
+        value = getattr(measured, "value", None)
+        if isinstance(value, float):
+            metrics[name] = value
+
+    for measurement in record.measurements:
+        add(measurement.metric, measurement.candidate)
+        for role, comparison in measurement.comparisons.items():
+            add(f"{role}/{measurement.metric}", comparison.baseline)
+            add(f"vs_{role}/{measurement.metric}", comparison.difference)
+    return metrics

@@ -1,0 +1,103 @@
+"""What a run is asked for, and what each step hands to the next."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+
+from finetune_gate.evaluators.datasets import Dataset
+from finetune_gate.evaluators.measurement import Measurement
+
+from ..deciding import Circumstances, Decision
+from ..gate_file import Gate
+from ..models.protocol import JsonScalar
+from ..pins import Pins, Role
+from ..promotion import Promoter
+from ..record import DecisionRecord
+from ..registry import Registry
+from .answering import Answered
+
+RECORD_FILE = "decision-record.json"
+SCORES_FILE = "scores.parquet"
+REPORT_FILE = "report.html"
+MARKDOWN_FILE = "report.md"
+
+
+def default_home() -> Path:
+    """Where answers are kept between runs: ``$FINETUNE_GATE_HOME``, else the user's cache folder."""
+    import platformdirs
+
+    return Path(os.environ.get("FINETUNE_GATE_HOME") or platformdirs.user_cache_path("finetune-gate"))
+
+
+@dataclass(frozen=True, slots=True)
+class GateRequest:
+    """What a trigger asks for.
+
+    ``candidate`` is ``7``, ``@alias``, ``latest`` or a ``models:/`` URI. ``base`` overrides the gate file's.
+    ``dry_run`` decides and reports, and changes nothing in the registry. ``out`` gets one folder per run.
+    ``trigger`` and ``actor`` go into the record.
+    """
+
+    gate_file: Path
+    candidate: str
+    base: str | None = None
+    dry_run: bool = False
+    tracking_uri: str | None = None
+    out: Path = Path(".finetune-gate")
+    home: Path = field(default_factory=default_home)
+    trigger: str = "library"
+    actor: str = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """Everything a run is about, pinned.
+
+    ``alias_at`` is the version that the promotion alias may be moved away from: judged against another, nothing moves.
+    ``key`` names the run: equal pins, gate file and data make an equal key.
+    """
+
+    request: GateRequest
+    gate: Gate
+    data: Mapping[str, Dataset]
+    registry: Registry
+    pins: Pins
+    identical: tuple[Role, ...]
+    alias_at: str | None
+    key: str
+    today: date
+    started: datetime
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class ModelAnswers:
+    """Answers of all models, and the facts about how each was run."""
+
+    answered: Answered
+    facts: Mapping[Role, Mapping[str, JsonScalar]]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision with every measurement; rule ``i`` rests on ``measurements[rests_on[i]]``."""
+
+    decision: Decision
+    circumstances: Circumstances
+    measurements: tuple[Measurement, ...]
+    rests_on: tuple[int, ...]
+    answers: ModelAnswers
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """The record as it was published, and the MLflow run that holds it."""
+
+    record: DecisionRecord
+    run_id: str
+    address: str
+    promoter: Promoter

@@ -1,0 +1,187 @@
+"""The seven steps of a run. Each takes what the earlier ones returned; only ``act`` changes what serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
+
+from ..deciding import Circumstances
+from ..deciding import decide as decide_rules
+from ..gate_loader import load_data, load_gate_file
+from ..models import open_models
+from ..pins import identical_baselines
+from ..progress import Progress
+from ..promotion import AliasPromotion, Move, Promoter
+from ..record import ActionRecord, DecisionRecord, read_record, write_bytes_atomically, write_record
+from ..registry import Registry
+from ..reports import render_html, render_markdown
+from ..tracking import Tracking
+from .answer_store import AnswerStore
+from .answering import answer_plan
+from .measuring import measure_gate
+from .plan import Plan, make_plan
+from .recording import build_record, mlflow_metrics, run_key, run_name, run_params, run_tags
+from .score_files import write_scores
+from .states import (
+    MARKDOWN_FILE,
+    RECORD_FILE,
+    REPORT_FILE,
+    SCORES_FILE,
+    Acted,
+    Decided,
+    GateRequest,
+    ModelAnswers,
+    Resolved,
+)
+
+
+def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolved:
+    """Pin gate file, data and models. Nothing later asks the registry what is latest."""
+    gate = load_gate_file(request.gate_file)
+    data = load_data(gate)
+    registry = Registry.connect(request.tracking_uri)
+    pins = registry.resolve(
+        gate.file.model,
+        request.candidate,
+        base=request.base or gate.file.base,
+        champion=gate.file.champion,
+        downloads=downloads,
+        allow_files=gate.file.allow_files,
+    )
+    alias = gate.file.promotion.alias
+    if gate.file.champion == f"@{alias}":
+        alias_at = pins.champion.version if pins.champion else None
+    else:
+        alias_at = registry.alias_version(gate.file.model, alias)
+    key = run_key(request, gate, data, pins)
+    return Resolved(
+        request=request,
+        gate=gate,
+        data=data,
+        registry=registry,
+        pins=pins,
+        identical=identical_baselines(pins),
+        alias_at=alias_at,
+        key=key,
+        today=started.date(),
+        started=started,
+        folder=request.out / key[:12],
+    )
+
+
+def plan(resolved: Resolved) -> Plan:
+    return make_plan(resolved.gate.evaluators.values(), resolved.data)
+
+
+def answer(resolved: Resolved, plan: Plan, progress: Progress) -> ModelAnswers:
+    """Ask every model what the store does not hold. A run killed here goes on from the last finished shard."""
+    execution = resolved.gate.file.execution
+    with (
+        AnswerStore(resolved.request.home / "answers.sqlite") as store,
+        open_models(
+            resolved.pins, device=execution.device, dtype=execution.dtype, batch_tokens=execution.batch_tokens
+        ) as models,
+    ):
+        answered = answer_plan(models, plan, store, progress)
+        return ModelAnswers(answered, {role: dict(model.facts()) for role, model in models.items()})
+
+
+def score(resolved: Resolved, answers: ModelAnswers) -> ScoreTable:
+    """Pure: answers in, per-example scores out."""
+    columns = {column for rule in resolved.gate.file.rules for column in rule.slice}
+    slices = sorted(columns | {"category"})
+    return ScoreTable(
+        tuple(
+            score_evaluator(evaluator, resolved.data, {**answers.answered.answers}, slices)
+            for evaluator in resolved.gate.evaluators.values()
+        )
+    )
+
+
+def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable) -> Decided:
+    """Pure: scores and rules in, decision out."""
+    measurements, rests_on = measure_gate(resolved.gate, table)
+    circumstances = Circumstances(
+        has_champion=resolved.pins.champion is not None, identical=resolved.identical, today=resolved.today
+    )
+    return Decided(
+        decision=decide_rules(
+            resolved.gate.file.rules, {i: measurements[at] for i, at in enumerate(rests_on)}, circumstances
+        ),
+        circumstances=circumstances,
+        measurements=measurements,
+        rests_on=rests_on,
+        answers=answers,
+    )
+
+
+def act(resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mapping[str, float]) -> Acted:
+    """Evidence first, then the alias: what is promoted has its record in MLflow before it serves."""
+    promotion = resolved.gate.file.promotion
+    tracking = Tracking(resolved.registry)
+    promoter: Promoter = AliasPromotion(resolved.registry)
+    record = build_record(resolved, decided, table, seconds, action=None)
+    run_id = tracking.open_run(resolved.gate.file.model, resolved.key, run_name(record), run_tags(record))
+    address = tracking.record_address(run_id, RECORD_FILE)
+    _write_evidence(resolved, record, table)
+    tracking.log_files(run_id, [resolved.folder / RECORD_FILE, resolved.folder / SCORES_FILE])
+
+    before = resolved.alias_at
+    action = ActionRecord(outcome="none", alias=promotion.alias, before=before, after=before, detail="")
+    if resolved.request.dry_run:
+        action = action.model_copy(update={"outcome": "dry_run", "detail": "dry run: nothing was changed"})
+    elif record.decision == "promote":
+        move = promoter.promote(
+            resolved.pins, promotion.alias, promotion.stage, record.digest(), address, expected=before
+        )
+        action = _action(move)
+        if move.outcome == "stale":
+            decided = _decide_again(resolved, decided, move)
+    record = build_record(resolved, decided, table, seconds, action)
+    write_record(record, resolved.folder / RECORD_FILE)
+    if not resolved.request.dry_run:
+        promoter.note(resolved.pins, record.decision, record.sentence, address, record.digest())
+    return Acted(record, run_id, address, promoter)
+
+
+def publish(
+    resolved: Resolved, acted: Acted, table: ScoreTable, seconds: Mapping[str, float]
+) -> tuple[str, str | None]:
+    """Write the final record and the reports, log them and the metrics, and close the run."""
+    record = acted.record
+    run = record.run.model_copy(update={"seconds": dict(seconds)})
+    write_record(record.model_copy(update={"run": run}), resolved.folder / RECORD_FILE)
+    record = read_record(resolved.folder / RECORD_FILE)  # what is rendered is what is kept
+    write_bytes_atomically(resolved.folder / REPORT_FILE, render_html(record, table).encode())
+    write_bytes_atomically(resolved.folder / MARKDOWN_FILE, render_markdown(record).encode())
+    tracking = Tracking(resolved.registry)
+    files = [resolved.folder / name for name in (RECORD_FILE, SCORES_FILE, REPORT_FILE, MARKDOWN_FILE)]
+    tracking.log_files(acted.run_id, files)
+    tracking.log_results(acted.run_id, mlflow_metrics(record), run_params(record), run_tags(record))
+    tracking.finish_run(acted.run_id, "FINISHED")
+    if not resolved.request.dry_run:
+        acted.promoter.finish(resolved.pins)
+    return acted.address, tracking.run_url(acted.run_id)
+
+
+def _decide_again(resolved: Resolved, decided: Decided, move: Move) -> Decided:
+    """The champion is no longer the one that was compared with: the same evidence, under other circumstances."""
+    circumstances = replace(decided.circumstances, champion_moved=move.detail)
+    by_rule = {index: decided.measurements[at] for index, at in enumerate(decided.rests_on)}
+    decision = decide_rules(resolved.gate.file.rules, by_rule, circumstances)
+    return replace(decided, decision=decision, circumstances=circumstances)
+
+
+def _action(move: Move) -> ActionRecord:
+    return ActionRecord(
+        outcome=move.outcome, alias=move.alias, before=move.before, after=move.after, detail=move.detail
+    )
+
+
+def _write_evidence(resolved: Resolved, record: DecisionRecord, table: ScoreTable) -> None:
+    write_scores(table, resolved.folder / SCORES_FILE)
+    write_record(record, resolved.folder / RECORD_FILE)
