@@ -47,7 +47,6 @@ _DATABASES: Final = {"sqlite": 0, "postgresql": 5432, "mysql": 3306, "mssql": 14
 """Databases that MLflow can use directly, and their ports."""
 
 _USER_INFO = re.compile(r"(?<=://)[^/@\s'\"]+@")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]+")
 _UNREACHABLE_WAY_OUT = (
     "start the server, or point MLFLOW_TRACKING_URI (and MLFLOW_REGISTRY_URI) at one that answers; "
     "then run again: finished work is kept"
@@ -96,10 +95,7 @@ class Connection:
 
         with self.doing(f"download {public_uri(uri)}"):
             found = mlflow.artifacts.download_artifacts(
-                artifact_uri=uri,
-                dst_path=str(into),
-                tracking_uri=self.tracking_uri,
-                registry_uri=self.registry_uri,
+                artifact_uri=uri, dst_path=str(into), tracking_uri=self.tracking_uri
             )
         return Path(found)
 
@@ -158,7 +154,8 @@ def public_uri(uri: str) -> str:
 
 def plain(text: str, limit: int = 300) -> str:
     """Foreign text on one line: no control or direction characters, no credentials in addresses, at most ``limit``."""
-    line = _USER_INFO.sub("", _CONTROL.sub(" ", text)).strip()
+    visible = "".join(char if char.isprintable() else " " for char in text)
+    line = _USER_INFO.sub("", " ".join(visible.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

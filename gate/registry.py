@@ -26,6 +26,7 @@ from .registered import INTENT_TAG, Intent, RegisteredVersion, parse_spelling
 
 _LISTED: Final = 10
 _MODELS_LOOKED_THROUGH: Final = 1000
+_MOST_VERSIONS: Final = 100_000
 
 
 class Registry:
@@ -57,7 +58,7 @@ class Registry:
         found: list[RegisteredVersion] = []
         token: str | None = None
         with self.connection.doing(f"list the versions of registered model {model!r}"):
-            while True:
+            while len(found) < _MOST_VERSIONS:
                 page = self.connection.client.search_model_versions(
                     f"name={quote}{model}{quote}", max_results=1000, page_token=token
                 )

@@ -85,6 +85,9 @@ def run(
 def gate_candidate(request: GateRequest, with_prefect: bool, *, quiet: bool) -> GateResult:
     with shown_progress(quiet) as progress:
         if with_prefect:
+            from finetune_gate.flows.ephemeral import prepare_ephemeral_server
+
+            prepare_ephemeral_server()
             from finetune_gate.flows.gate_flow import run_as_flow
 
             return run_as_flow(request)

@@ -149,9 +149,9 @@ def fit(
     for step in range(1, steps + 1):
         loss = _loss(model, next_batch())
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # pyright: ignore[reportUnknownMemberType]  torch leaves it half annotated
+        loss.backward()  # pyright: ignore[reportUnknownMemberType]  -- half annotated
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()  # pyright: ignore[reportUnknownMemberType]  torch leaves it half annotated
+        optimizer.step()  # pyright: ignore[reportUnknownMemberType]  -- half annotated
         schedule.step()
         value = loss.item()
         if not math.isfinite(value):

@@ -7,7 +7,7 @@
 The models are real, if small (0.4 million parameters), and are trained on the CPU without any download. On the
 holdout the base guesses, the good candidate sorts nearly every ticket, and the over-fitted one knows its own
 tickets alone and has lost the language of the base. Replaying base prose beside the tickets is what
-keeps the good candidate's language (rehearsal: Robins 1995, doi:10.1080/09540099550039318).
+keeps the good candidate's language (rehearsal: Robins 1995, Connection Science 7:123-146).
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from .learning import (
     ticket_examples,
     train_tokenizer,
 )
+from .recipe import Recipe
 from .shelf import Shelf
 from .tickets import DemoData, make_demo_data, write_data
 
@@ -51,42 +52,6 @@ OVERFIT_TITLE: Final = "over-fitted candidate"
 TOKENIZER_FILES: Final = ("tokenizer.json", "tokenizer_config.json")
 
 LINEAR_LAYERS: Final = ("down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides what comes out, besides the seed. `tokens` counts per row, `rows` per step.
-
-    Raise `version` when the training code changes what it makes of the same numbers.
-    """
-
-    version: int = 1
-    train: int = 600
-    few: int = 18
-    holdout: int = 240
-    prose: int = 60
-    corpus: int = 1200
-    vocabulary: int = 768
-    hidden: int = 96
-    feed_forward: int = 256
-    layers: int = 3
-    heads: int = 4
-    context: int = 256
-    # the usual 0.02 is meant for wide layers: here it costs half of the steps before anything is learned
-    initial_spread: float = 0.05
-    prose_tokens: int = 64
-    base_steps: int = 150
-    base_rows: int = 24
-    base_learning_rate: float = 6e-3
-    lora_rank: int = 16
-    lora_alpha: int = 64
-    lora_steps: int = 180
-    lora_learning_rate: float = 8e-3
-    ticket_rows: int = 18
-    replay_rows: int = 6
-    replay_share: float = 0.4
-    overfit_steps: int = 80
-    overfit_learning_rate: float = 2.5e-3
 
 
 @dataclass(frozen=True)
@@ -112,19 +77,19 @@ def train_demo_models(
     seed: int = 0,
     progress: Progress = _silent,
     *,
-    base_name: str | None = None,
+    base_uri: str | None = None,
     recipe: Recipe | None = None,
 ) -> DemoModels:
-    """Train what is missing in `folder` and say where it lies; about a minute on two cores, 10 MB on disk.
+    """Train what is missing in `folder` and say where it lies; about a minute, 4 MB on disk.
 
     Each part appears under its name only when it is complete, so a killed training leaves nothing by half, and
-    the next call goes on behind the last finished part. Parts of another seed or recipe are replaced. The same
-    seed gives the same models on the same machine and number of threads.
+    the next call goes on behind the last finished part. Parts of another seed or recipe are replaced. On one
+    machine the same seed gives the same files, byte for byte, as long as torch and its companions stay the same.
 
     Args:
         folder: parent of `base/`, `good/`, `overfit/` and `data/`; made if missing.
         progress: takes one plain line at a time, e.g. "base model: step 50/150, loss 2.31".
-        base_name: what the adapter names as its base (`base_model_name_or_path`), such as
+        base_uri: what the adapter names as its base (`base_model_name_or_path`), such as
             "models:/helpdesk-base/1"; the path of the base folder if not given.
 
     Raises:
@@ -145,12 +110,12 @@ def train_demo_models(
     texts = [ticket.text for ticket in (*data.train, *data.few, *data.holdout)]
     texts += [document.text for document in (*data.prose, *data.corpus)]
     key = _digest([asdict(recipe), seed, texts])
-    base_name = base_name or str(folder / "base")
+    base_uri = base_uri or str(folder / "base")
     training = _Training(recipe, seed, data, folder / "base", progress)
     parts: tuple[tuple[str, str, str, Callable[[Path], None]], ...] = (
         ("data", "tickets and prose", key, lambda work: write_data(data, work)),
         ("base", BASE_TITLE, key, training.base),
-        ("good", GOOD_TITLE, _digest([key, base_name]), lambda work: training.good(work, base_name)),
+        ("good", GOOD_TITLE, _digest([key, base_uri]), lambda work: training.good(work, base_uri)),
         ("overfit", OVERFIT_TITLE, key, training.overfit),
     )
     shelf = Shelf(folder)
@@ -210,11 +175,10 @@ class _Training:
                 learning_rate=recipe.base_learning_rate,
                 report=self._report(BASE_TITLE, recipe.base_steps),
             )
-            model.save_pretrained(work)
-        tokenizer.save_pretrained(work)
-        _share(work / "model.safetensors")
+            _save_model(model, work)
+        tokenizer.save_pretrained(work)  # pyright: ignore[reportUnknownMemberType]  -- half annotated
 
-    def good(self, work: Path, base_name: str) -> None:
+    def good(self, work: Path, base_uri: str) -> None:
         """Fine-tune with LoRA on all training tickets, with base prose replayed beside them."""
         from peft import LoraConfig, get_peft_model
 
@@ -243,7 +207,7 @@ class _Training:
                 learning_rate=recipe.lora_learning_rate,
                 report=self._report(GOOD_TITLE, recipe.lora_steps),
             )
-            config.base_model_name_or_path = base_name
+            config.base_model_name_or_path = base_uri
             adapted.save_pretrained(str(work), save_embedding_layers=False)
         (work / "README.md").unlink(missing_ok=True)  # peft's empty model card
         _sort_lists(work / "adapter_config.json")
@@ -263,17 +227,23 @@ class _Training:
                 learning_rate=recipe.overfit_learning_rate,
                 report=self._report(OVERFIT_TITLE, recipe.overfit_steps),
             )
-            model.save_pretrained(work)
-        _share(work / "model.safetensors")
+            _save_model(model, work)
         self._copy_tokenizer(work)
 
     def _load_base(self) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
         from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
         folder = self.base_folder
-        model = LlamaForCausalLM.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-        tokenizer = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-        return model, cast("PreTrainedTokenizerFast", tokenizer)
+        model = LlamaForCausalLM.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  -- half annotated
+            folder, use_safetensors=True, local_files_only=True
+        )
+        tokenizer = cast(
+            "PreTrainedTokenizerFast",
+            PreTrainedTokenizerFast.from_pretrained(  # pyright: ignore[reportUnknownMemberType]  -- half annotated
+                folder, local_files_only=True
+            ),
+        )
+        return model, tokenizer
 
     def _copy_tokenizer(self, work: Path) -> None:
         for name in TOKENIZER_FILES:
@@ -312,15 +282,23 @@ def _reproducible(seed: int) -> Generator[None]:
     torch.set_num_threads(1)
     logging.disable_progress_bar()
     try:
-        with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        with (
+            torch.random.fork_rng(devices=[]),  # pyright: ignore[reportUnknownMemberType]  -- half annotated
+            warnings.catch_warnings(),
+        ):
             # peft asks transformers for a property by its old name
             warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-            torch.manual_seed(seed)
+            torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]  -- half annotated
             yield
     finally:
         torch.set_num_threads(threads)
         if bars:
             logging.enable_progress_bar()
+
+
+def _save_model(model: LlamaForCausalLM, work: Path) -> None:
+    model.save_pretrained(work)  # pyright: ignore[reportUnknownMemberType]  -- half annotated
+    _share(work / "model.safetensors")
 
 
 def _share(weights: Path) -> None:

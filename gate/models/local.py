@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import Literal, cast
+from weakref import ref
 
 from finetune_gate.evaluators.asking import Ability, Answer, Failed, GenerateRequest, Request, ScoreRequest
 
@@ -87,9 +88,11 @@ class Weights:
     def _free(self) -> None:
         if self._model is None:
             return
+        left = ref(self._model)
         self._model = self._network = self._adapted = None
         self._adapters.clear()
-        gc.collect()
+        if left() is not None:  # in a cycle of references; a full collection takes most of a second
+            gc.collect()
         if self.device.startswith("cuda") and "torch" in sys.modules:
             import torch
 

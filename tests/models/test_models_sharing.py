@@ -208,7 +208,7 @@ class NoMemory:
 def test_running_out_of_memory_halves_the_batch(llama, monkeypatch):
     with open_models(pins(llama, llama)) as models:
         whole = ask(models["candidate"], REQUESTS)
-        limit, narrow = NoMemory(60), NoMemory(15)
+        limit, narrow = NoMemory(46), NoMemory(15)
         monkeypatch.setattr(Network, "chunks", limit(Network.chunks))
         monkeypatch.setattr(Network, "following", narrow(Network.following))
         halved = ask(models["candidate"], REQUESTS)

@@ -78,14 +78,17 @@ def test_whitespace_before_the_seam_belongs_to_the_continuation(made):
 
 def test_where_the_seam_lies_inside_a_token_both_sides_are_encoded_apart(made):
     tokenizer, renderer = made(adds_bos=False)
-    whole = ids(tokenizer, "refund")
-    context = ids(tokenizer, "refu")
-    assert whole[: len(context)] != context
-    assert renderer.scored([ScoreRequest("refu", "nd")]) == [Scored(context, ids(tokenizer, "nd"))]
+    word = "billing"
+    left, right = next(
+        (word[:at], word[at:])
+        for at in range(1, len(word))
+        if ids(tokenizer, word)[: len(ids(tokenizer, word[:at]))] != ids(tokenizer, word[:at])
+    )
+    assert renderer.scored([ScoreRequest(left, right)]) == [Scored(ids(tokenizer, left), ids(tokenizer, right))]
 
 
 def test_chat_templates_keep_their_own_bos_and_their_end(made):
-    tokenizer, renderer = made(chat=CHAT + "\n")
+    tokenizer, renderer = made(chat=CHAT + "{{ '\\n' }}")
     rendered = "<s><|system|>Be brief.<|end|><|user|>Hello<|end|><|assistant|>\n"
     assert renderer.prompts([GenerateRequest(HELLO)]) == [Prompted(ids(tokenizer, rendered), rendered=True)]
     (scored,) = renderer.scored([ScoreRequest(HELLO, "praise", " ")])
@@ -95,7 +98,7 @@ def test_chat_templates_keep_their_own_bos_and_their_end(made):
 
 
 def test_without_a_template_contents_are_joined(made):
-    tokenizer, renderer = made()
+    _, renderer = made()
     assert renderer.prompts([GenerateRequest(HELLO)]) == renderer.prompts([GenerateRequest("Be brief.\n\nHello")])
     assert renderer.turn_end() is None
 

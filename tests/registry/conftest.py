@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -71,9 +72,15 @@ def three_versions(database: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def one_address(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def one_address(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All tests use the database at this one path, filled anew for each: MLflow takes long to open another."""
-    return tmp_path_factory.mktemp("address") / "mlflow.db"
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("address") / "mlflow.db"
+    fill(path, database)
+    with contextlib.chdir(path.parent):  # where MLflow puts files of experiments that name no place
+        MlflowClient(f"sqlite:///{path}", f"sqlite:///{path}").search_experiments(max_results=1)
+    return path
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+import importlib
+
 import pytest
 from registry_shop import MODEL, Shop
 
@@ -29,6 +32,12 @@ from finetune_gate.gate.registered import Spelling, parse_spelling
 )
 def test_spellings(text: str, expected: Spelling) -> None:
     assert parse_spelling(text, MODEL) == expected
+
+
+@pytest.mark.parametrize("module", ["artifacts", "hub_cache", "registered", "tracking"])
+def test_the_examples_in_docstrings(module: str) -> None:
+    found = doctest.testmod(importlib.import_module(f"finetune_gate.gate.{module}"))
+    assert (found.failed, found.attempted > 0) == (0, True)
 
 
 def test_a_model_name_may_hold_an_at_sign() -> None:

@@ -14,8 +14,7 @@ KEY = "0f" * 32
 
 
 @pytest.fixture
-def tracking(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Tracking:
-    monkeypatch.chdir(shop.root)  # MLflow's own default for files is below the working directory
+def tracking(shop: Shop) -> Tracking:
     return Tracking(shop.registry)
 
 

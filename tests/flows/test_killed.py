@@ -1,0 +1,76 @@
+"""SIGKILL at every step, between shards of answers and before every write to the registry: nothing half done.
+
+After each kill the alias is at its old or its new value; the next run decides the same, with the same scores to the
+last bit, asks no finished shard again, and leaves one published run and no trace of an unfinished promotion.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workshop import MODEL, Workshop, copy_workshop
+
+pytestmark = pytest.mark.slow
+HERE = Path(__file__).parent
+STEPS = ("resolve", "plan", "answer", "score", "decide", "act", "publish")
+
+
+@pytest.fixture(scope="module")
+def gated(original: Workshop, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    """Version 1 serves; version 2 is about to be promoted."""
+    workshop = copy_workshop(original, tmp_path_factory.mktemp("gated") / "workshop")
+    workshop.gate("{metric: perplexity.bits_per_byte, min_change: 0, margin: 2}", classify=False)
+    workshop.client().set_registered_model_alias(MODEL, "champion", "1")
+    return workshop
+
+
+def killed(workshop: Workshop, scratch: Path, points: Sequence[str]) -> list[dict[str, Any]]:
+    done = subprocess.run(
+        [sys.executable, str(HERE / "killing.py"), str(workshop.folder), str(scratch), *points],
+        env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}"},
+        capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def check(workshop: Workshop, scratch: Path, points: Sequence[str]) -> list[dict[str, Any]]:
+    whole, *interrupted = killed(workshop, scratch, ["count", *points])
+    assert whole["decision"] == "promote"
+    for found in interrupted:
+        assert found["killed"] == 9, found
+        assert found["between"]["champion"] in ("1", "2"), found
+        again = found["again"]
+        assert (again["decision"], again["rules"], again["scores"]) == ("promote", ["passed"], whole["scores"]), found
+        assert found["end"] == {"champion": "2", "intents": 0, "finished_runs": 1}, found
+    assert len(interrupted) == len(points)
+    return [whole, *interrupted]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_killed_at_a_step(gated: Workshop, tmp_path: Path, when: str) -> None:
+    _, *found = check(gated, tmp_path, [f"{when}:{step}" for step in STEPS])
+    asked = dict(zip(STEPS, [run["again"]["asked"] for run in found], strict=True))
+    answered = STEPS[3:] if when == "before" else STEPS[2:]
+    assert all(asked[step] == 0 for step in answered)
+
+
+def test_killed_between_shards(gated: Workshop, tmp_path: Path) -> None:
+    whole, *found = check(gated, tmp_path, ["shard:1", "shard:6", "shard:12"])
+    assert whole["asked"] == 180  # sixty documents, three models, shards of sixteen
+    assert [run["again"]["asked"] for run in found] == [164, 180 - 60 - 16 * 2, 0]
+
+
+def test_killed_before_every_write_to_the_registry(gated: Workshop, tmp_path: Path) -> None:
+    (whole,) = killed(gated, tmp_path / "count", ["count"])
+    assert whole["writes"] > 10
+    for start in range(1, whole["writes"] + 1, 10):
+        points = [f"write:{number}" for number in range(start, min(start + 10, whole["writes"] + 1))]
+        check(gated, tmp_path / str(start), points)
