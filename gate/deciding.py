@@ -16,7 +16,7 @@ from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.measurement import Measurement
 from finetune_gate.evaluators.statistics import MOST_EXAMPLES, Estimate, required_n
 
-from .rules import Rule, Severity
+from .gate_file.rules import Rule, Severity
 
 Verdict = Literal["promote", "block", "hold"]
 """What the gate decides.

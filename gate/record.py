@@ -23,8 +23,8 @@ from finetune_gate.evaluators.errors import EvaluationError, Problem
 from finetune_gate.evaluators.measurement import Measured, Measurement
 
 from .deciding import Check, Outcome, RuleResult, Verdict
+from .gate_file.rules import Severity
 from .pins import ModelPin, Role
-from .rules import Severity
 
 SCHEMA = "finetune-gate/decision-record/v1"
 Number = Annotated[float, Field(allow_inf_nan=False)]

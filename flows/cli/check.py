@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from finetune_gate.gate.gate_loader import load_data, load_gate_file
+from finetune_gate.gate.gate_file import load_data, load_gate_file
 
 from .output import print_json
 

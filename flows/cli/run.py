@@ -61,7 +61,7 @@ def run(
 
     Exit status: 0 promote, 1 block, 2 usage or configuration, 3 hold, 4 could not evaluate.
     """
-    from finetune_gate.gate.gate_loader import load_data, load_gate_file
+    from finetune_gate.gate.gate_file import load_data, load_gate_file
     from finetune_gate.gate.run import GateRequest
 
     load_data(load_gate_file(gate_file))  # before anything heavy is imported

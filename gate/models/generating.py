@@ -126,7 +126,7 @@ def _run(network: Network, batch: Sequence[Task], finished: Callable[[Task], boo
                 return failed
             if len(keep) < len(alive):
                 kept = network.tensor([keep])[0]
-                cache.batch_select_indices(kept)
+                cache.reorder_cache(kept)
                 mask, positions = mask[kept], positions[kept]
                 alive = [alive[at] for at in keep]
             ids = network.tensor([[task.new[-1]] for task in alive])

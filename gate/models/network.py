@@ -40,7 +40,7 @@ class Network:
         self._config = config
         accepted = set(inspect.signature(model.forward).parameters)
         self._keeps = "logits_to_keep" in accepted
-        self.caches = {"past_key_values", "attention_mask", "position_ids"} <= accepted
+        self._may_cache = {"past_key_values", "attention_mask", "position_ids"} <= accepted
 
     def tensor(self, rows: Sequence[Sequence[int]]) -> Tensor:
         import torch
@@ -52,8 +52,8 @@ class Network:
         """Whether body and head can be run apart: then logits are computed only where they are read."""
         import torch
 
-        ids = self.tensor([[id % self._vocabulary for id in (5, 3, 1, 2)]])
         try:
+            ids = self.tensor([self._probe(5, 3, 1, 2)])
             with torch.inference_mode():
                 whole = self._model(input_ids=ids, use_cache=False).logits
                 return bool(torch.equal(self._head(self._hidden(input_ids=ids)), whole))
@@ -63,19 +63,38 @@ class Network:
     @cached_property
     def branches(self) -> bool:
         """Whether a mask of ours is obeyed, so that several continuations can share their prompt in one row."""
-        if not self.splits or not self.caches or any(self._windowed()):
-            return False
-        trunk, first, second = (
-            tuple(id % self._vocabulary for id in ids) for ids in ((5, 3, 1, 2), (4, 6, 7), (1, 4, 0))
-        )
         try:
+            if not self.splits or not self._may_cache or not self.shares_prefix:
+                return False
+            trunk, first, second = self._probe(5, 3, 1, 2), self._probe(4, 6, 7), self._probe(1, 4, 0)
             together = self.logits([Row(trunk, (first, second))], [[6, 9]])
             apart = self.logits([Row(trunk + first), Row(trunk + second)], [[6], [6]])
+            return _alike(together, apart)
         except Exception:  # noqa: BLE001 -- as above
             return False
-        scale = max(1.0, float(apart.abs().max()))
-        tolerance = 2e-5 if "32" in str(apart.dtype) else 2e-2
-        return bool((together - apart).abs().max() <= tolerance * scale)
+
+    @cached_property
+    def caches(self) -> bool:
+        """Whether rows padded on the left go on from a cache as they would from the start."""
+        import torch
+
+        if not self._may_cache:
+            return False
+        long, short, more = self._probe(5, 3, 1, 2), self._probe(1, 4), self._probe(6, 7)
+        try:
+            with torch.inference_mode():
+                cache, mask = self.new_cache(), self.tensor([[1, 1, 1, 1], [0, 0, 1, 1]])
+                ids, positions = self.tensor([long, (0, 0, *short)]), self.tensor([[0, 1, 2, 3], [0, 0, 0, 1]])
+                begun = self.following(ids, cache, mask, positions)
+                cache.reorder_cache(self.tensor([[1, 0]])[0])
+                mask = torch.cat([mask[[1, 0]], torch.ones_like(mask[:, :1])], dim=1)
+                ids, positions = self.tensor([[more[1]], [more[0]]]), self.tensor([[2], [4]])
+                gone_on = self.following(ids, cache, mask, positions)
+                rows = (long, short, (*short, more[1]), (*long, more[0]))
+                fresh = [self.following(self.tensor([row]), None, None, None) for row in rows]
+                return _alike(torch.cat([begun, gone_on]), torch.cat(fresh))
+        except Exception:  # noqa: BLE001 -- as above
+            return False
 
     def logits(self, rows: Sequence[Row], positions: Sequence[Sequence[int]]) -> Tensor:
         """Logits at the given positions of each row, all rows together: (number of positions, vocabulary)."""
@@ -109,13 +128,13 @@ class Network:
     def shares_prefix(self) -> bool:
         """Whether padding may stand between a shared beginning and the rest: not where attention counts distances in
         the padded row, as sliding windows do."""
-        return self.caches and not any(self._windowed())
+        return self._may_cache and not any(self._windowed())
 
     def following(self, ids: Tensor, cache: Cache | None, mask: Tensor | None, positions: Tensor | None) -> Tensor:
         """Next-token logits after each row of ``ids``: (rows, vocabulary). Fills ``cache``."""
-        inputs: dict[str, object] = {"input_ids": ids}
+        inputs: dict[str, object] = {"input_ids": ids, "use_cache": cache is not None}
         if cache is not None:
-            inputs |= {"past_key_values": cache, "position_ids": positions, "use_cache": True}
+            inputs |= {"past_key_values": cache, "position_ids": positions}
             if mask is not None:
                 inputs["attention_mask"] = mask
         if self._keeps:
@@ -125,6 +144,9 @@ class Network:
     @cached_property
     def _vocabulary(self) -> int:
         return max(1, int(self._model.get_input_embeddings().weight.shape[0]))
+
+    def _probe(self, *ids: int) -> tuple[int, ...]:
+        return tuple(token % self._vocabulary for token in ids)
 
     def _windowed(self) -> list[bool]:
         """Whether each layer's cache is of another kind than full attention."""
@@ -164,6 +186,12 @@ class Network:
 def numbers(tensor: Tensor) -> list[float]:
     """A tensor of one dimension as Python numbers."""
     return cast("list[float]", tensor.tolist())  # pyright: ignore[reportUnknownMemberType]  -- torch leaves it open
+
+
+def _alike(found: Tensor, right: Tensor) -> bool:
+    """Equal but for rounding, of which half precision has much."""
+    tolerance = 2e-5 if "32" in str(right.dtype) else 2e-2
+    return bool((found - right).abs().max() <= tolerance * max(1.0, float(right.abs().max())))
 
 
 def in_batches(

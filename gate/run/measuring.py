@@ -6,7 +6,7 @@ from finetune_gate.evaluators.measurement import Measurement, measure
 from finetune_gate.evaluators.scores import ScoreTable
 
 from ..gate_file import Gate
-from ..rules import Rule
+from ..gate_file.rules import Rule
 
 
 def measure_gate(gate: Gate, table: ScoreTable) -> tuple[tuple[Measurement, ...], tuple[int, ...]]:

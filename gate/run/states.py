@@ -15,9 +15,8 @@ from ..deciding import Circumstances, Decision
 from ..gate_file import Gate
 from ..models.protocol import JsonScalar
 from ..pins import Pins, Role
-from ..promotion import Promoter
 from ..record import DecisionRecord
-from ..registry import Registry
+from ..registry import Promoter, Registry
 from .answering import Answered
 
 RECORD_FILE = "decision-record.json"

@@ -11,15 +11,13 @@ from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 
 from ..deciding import Circumstances
 from ..deciding import decide as decide_rules
-from ..gate_loader import load_data, load_gate_file
+from ..gate_file import load_data, load_gate_file
 from ..models import open_models
 from ..pins import identical_baselines
 from ..progress import Progress
-from ..promotion import AliasPromotion, Move, Promoter
 from ..record import ActionRecord, DecisionRecord, read_record, write_bytes_atomically, write_record
-from ..registry import Registry
+from ..registry import AliasPromotion, Move, Promoter, Registry, Tracking
 from ..reports import render_html, render_markdown
-from ..tracking import Tracking
 from .answer_store import AnswerStore
 from .answering import answer_plan
 from .measuring import measure_gate

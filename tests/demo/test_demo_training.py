@@ -168,6 +168,6 @@ def test_what_the_caller_set_in_torch_stays(tmp_path: Path) -> None:
 
 
 def test_a_training_that_diverges_is_an_error_and_leaves_no_model(tmp_path: Path) -> None:
-    with pytest.raises(FloatingPointError, match="training step 2 of 3"):
+    with pytest.raises(FloatingPointError, match=r"training step \d of 3: the loss is"):
         train_demo_models(tmp_path, 0, recipe=replace(QUICK, base_learning_rate=1e30))
     assert sorted(path.name for path in tmp_path.iterdir()) == [".keys", "data"]

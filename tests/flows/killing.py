@@ -52,7 +52,7 @@ class Counting:
 
 def gate_once(workshop: Workshop, point: str) -> dict[str, Any]:
     """Walk the gate in this process; ``point`` may end it."""
-    from finetune_gate.gate import registry
+    from finetune_gate.gate.registry import registry
     from finetune_gate.gate.run import GateRequest, StepName, answering, walk
     from finetune_gate.gate.run.answer_store import AnswerStore
 
@@ -99,6 +99,7 @@ def gate_once(workshop: Workshop, point: str) -> dict[str, Any]:
         "decision": record.decision,
         "rules": [rule.outcome for rule in record.rules],
         "scores": record.score_table.digest,
+        "record": record.digest(),
         "asked": sum(record.run.asked.values()),
         "writes": Counting.made,
     }
@@ -133,11 +134,13 @@ def outside(workshop: Workshop) -> dict[str, Any]:
         "select version from registered_model_aliases where name = ? and alias = 'champion'", (MODEL,)
     ).fetchone()
     intent = connection.execute(
-        "select count(*) from model_version_tags where name = ? and key like 'finetune_gate.intent%'", (MODEL,)
+        "select count(*) from model_version_tags where name = ? and key = 'finetune_gate.promotion' "
+        "and value like '%moving%'",
+        (MODEL,),
     ).fetchone()
     runs = connection.execute("select count(*) from runs where status = 'FINISHED' and name like '%: %'").fetchone()
     connection.close()
-    return {"champion": None if alias is None else str(alias[0]), "intents": intent[0], "finished_runs": runs[0]}
+    return {"champion": None if alias is None else str(alias[0]), "intents": intent[0], "published": runs[0] > 0}
 
 
 def main() -> None:

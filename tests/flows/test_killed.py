@@ -48,8 +48,13 @@ def check(workshop: Workshop, scratch: Path, points: Sequence[str]) -> list[dict
         assert found["killed"] == 9, found
         assert found["between"]["champion"] in ("1", "2"), found
         again = found["again"]
-        assert (again["decision"], again["rules"], again["scores"]) == ("promote", ["passed"], whole["scores"]), found
-        assert found["end"] == {"champion": "2", "intents": 0, "finished_runs": 1}, found
+        assert (again["decision"], again["rules"], again["scores"], again["record"]) == (
+            "promote",
+            ["passed"],
+            whole["scores"],
+            whole["record"],
+        ), found
+        assert found["end"] == {"champion": "2", "intents": 0, "published": True}, found
     assert len(interrupted) == len(points)
     return [whole, *interrupted]
 

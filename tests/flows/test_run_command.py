@@ -29,7 +29,7 @@ def test_the_decision_is_the_exit_status_and_moves_or_keeps_the_alias(
     assert tags["finetune_gate.reason"] == result["sentence"]
     assert tags["finetune_gate.record"] == result["mlflow"]
     assert tags["finetune_gate.record_digest"] == result["record_digest"]
-    assert "finetune_gate.intent" not in tags
+    assert ("finetune_gate.promotion" in tags) == (decision == "promote")
     record = read_record(workshop.folder / result["record"])
     assert record.digest() == result["record_digest"]
 
@@ -103,12 +103,21 @@ def test_the_second_version_is_judged_against_the_champion_too_and_asks_only_the
     assert workshop.champion() == "2"
 
 
-def test_the_champion_itself_is_held_not_promoted_again(workshop: Workshop) -> None:
+def test_the_same_run_again_decides_the_same_and_moves_nothing(workshop: Workshop) -> None:
     gate = workshop.gate(PASSES)
-    assert workshop.command("run", gate, "--version", "1").returncode == 0
+    first = json.loads(workshop.command("run", gate, "--version", "1", "--json").stdout)
     again = workshop.command("run", gate, "--candidate", "@champion", "--json")
-    assert again.returncode == 3
-    assert "identical to the champion" in json.loads(again.stdout)["sentence"]
+    result = json.loads(again.stdout)
+    assert again.returncode == 0
+    assert (first["action"]["outcome"], result["action"]["outcome"]) == ("moved", "already_there")
+    assert result["sentence"] == first["sentence"]
+
+
+def test_a_champion_that_no_gate_put_there_is_held(workshop: Workshop) -> None:
+    workshop.client().set_registered_model_alias(MODEL, "champion", "1")
+    done = workshop.command("run", workshop.gate(PASSES), "--version", "1", "--json")
+    assert done.returncode == 3
+    assert "identical to the champion" in json.loads(done.stdout)["sentence"]
 
 
 def test_results_lie_in_an_mlflow_run_that_compares_versions(workshop: Workshop) -> None:

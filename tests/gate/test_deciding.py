@@ -16,7 +16,7 @@ from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.measurement import Comparison, Measured, Measurement
 from finetune_gate.evaluators.statistics import Estimate, Interval
 from finetune_gate.gate.deciding import Circumstances, Decision, decide
-from finetune_gate.gate.rules import Rule
+from finetune_gate.gate.gate_file import Rule
 
 TODAY = date(2026, 6, 1)
 USUAL = Circumstances(has_champion=True, identical=(), today=TODAY)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from finetune_gate.evaluators.errors import ConfigurationError, DatasetError
-from finetune_gate.gate.gate_loader import load_data, load_gate_file
+from finetune_gate.gate.gate_file import load_data, load_gate_file
 
 GOOD = """\
 model: support-bot

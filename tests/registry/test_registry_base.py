@@ -8,8 +8,8 @@ import pytest
 from registry_shop import MODEL, Shop
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, ModelFilesError
-from finetune_gate.gate.hub_cache import is_hub_id
 from finetune_gate.gate.pins import Pins
+from finetune_gate.gate.registry.hub_cache import is_hub_id
 
 KINDS = "models:/name/3, models:/name@alias, models:/m-<id>, runs:/<id>/path, a folder, or a cached hub id org/name"
 FETCH_FIRST = "correct `base:`, or fetch it first (`hf download ORG/NAME`): a gate run fetches nothing itself"

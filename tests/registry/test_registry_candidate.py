@@ -9,7 +9,7 @@ import pytest
 from registry_shop import MODEL, Shop
 
 from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
-from finetune_gate.gate.registered import Spelling, parse_spelling
+from finetune_gate.gate.registry.registered import Spelling, parse_spelling
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_spellings(text: str, expected: Spelling) -> None:
 
 @pytest.mark.parametrize("module", ["artifacts", "hub_cache", "registered", "tracking"])
 def test_the_examples_in_docstrings(module: str) -> None:
-    found = doctest.testmod(importlib.import_module(f"finetune_gate.gate.{module}"))
+    found = doctest.testmod(importlib.import_module(f"finetune_gate.gate.registry.{module}"))
     assert (found.failed, found.attempted > 0) == (0, True)
 
 

@@ -7,15 +7,15 @@ from registry_shop import MODEL, Shop
 
 from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
 from finetune_gate.gate.pins import Pins, identical_baselines
-from finetune_gate.gate.registered import INTENT_TAG, Intent
+from finetune_gate.gate.registry.registered import INTENT_TAG, Intent
 
 
 def resolve(shop: Shop, candidate: str, champion: str | None = "@champion") -> Pins:
     return shop.registry.resolve(MODEL, candidate, champion=champion, downloads=shop.downloads)
 
 
-def intend(shop: Shop, version: str, before: str | None) -> None:
-    intent = Intent("champion", before, version, None, "sha256:1", "runs:/1/record.json")
+def intend(shop: Shop, version: str, before: str | None, published: bool = False) -> None:
+    intent = Intent("champion", before, version, None, "sha256:1", "runs:/1/record.json", published)
     shop.client.set_model_version_tag(MODEL, version, INTENT_TAG, intent.to_tag())
 
 
@@ -75,10 +75,9 @@ def test_after_an_interrupted_promotion(three: Shop) -> None:
     intend(three, "3", before="1")
     assert resolve(three, "3") == decided_on  # killed before the move
     three.alias("champion", "3")
-    again = resolve(three, "3")  # killed after it
-    assert again.champion is not None
-    assert (again.champion.version, again.champion.origin) == ("1", "champion before the interrupted run")
-    assert again.champion.files == (decided_on.champion and decided_on.champion.files)
+    assert resolve(three, "3") == decided_on  # killed after it
+    intend(three, "3", before="1", published=True)
+    assert resolve(three, "3") == decided_on  # not killed at all, and judged once more
 
 
 def test_after_an_interrupted_promotion_of_a_first_model(three: Shop) -> None:
@@ -86,9 +85,7 @@ def test_after_an_interrupted_promotion_of_a_first_model(three: Shop) -> None:
     three.alias("champion", "3")
     pins = resolve(three, "3")
     assert pins.champion is None
-    assert pins.champion_note == (
-        "model support-bot had no alias 'champion' before the interrupted run: judged against its base alone"
-    )
+    assert pins.champion_note == "model support-bot has no alias 'champion' yet: judged against its base alone"
 
 
 def test_somebody_elses_move_after_the_interrupted_one_counts(three: Shop) -> None:
@@ -115,15 +112,22 @@ def test_the_champion_before_is_gone(three: Shop) -> None:
     with pytest.raises(RegistryError) as caught:
         resolve(three, "3")
     assert str(caught.value) == (
-        "tag 'finetune_gate.intent' of support-bot v3: "
+        "tag 'finetune_gate.promotion' of support-bot v3: "
         "an interrupted run moved alias 'champion' here from version 1, which is gone\n"
         "  expected: the version it was judged against\n"
         "  way out:  delete that tag to judge against what the alias points to now"
     )
 
 
+def test_what_the_champion_replaced_is_gone(three: Shop) -> None:
+    intend(three, "3", before="1", published=True)
+    three.alias("champion", "3")
+    three.client.delete_model_version(MODEL, "1")
+    assert identical_baselines(resolve(three, "3")) == ("champion",)
+
+
 @pytest.mark.parametrize("tag", ["{}", "nonsense", "[1]", '{"alias": "champion", "to": "3", "from": 1}', "[" * 10_000])
 def test_an_intent_that_somebody_wrote_over(three: Shop, tag: str) -> None:
     three.client.set_model_version_tag(MODEL, "3", INTENT_TAG, tag)
-    with pytest.raises(RegistryError, match="what an interrupted promotion wrote"):
+    with pytest.raises(RegistryError, match="what a promotion wrote"):
         resolve(three, "3")

@@ -16,7 +16,7 @@ import pytest
 from registry_shop import MODEL, Shop
 
 from finetune_gate.evaluators.errors import RegistryError
-from finetune_gate.gate.mlflow_client import SETTINGS, connect, plain, public_uri
+from finetune_gate.gate.registry.mlflow_client import SETTINGS, connect, plain, public_uri
 
 WAY_OUT = (
     "  way out:  start the server, or point MLFLOW_TRACKING_URI (and MLFLOW_REGISTRY_URI) at one that answers; "
@@ -241,8 +241,8 @@ import sys
 from pathlib import Path
 from finetune_gate.gate.registry import Registry
 assert "mlflow" not in sys.modules
-from finetune_gate.gate.promotion import AliasPromotion
-from finetune_gate.gate.tracking import Tracking
+from finetune_gate.gate.registry.promotion import AliasPromotion
+from finetune_gate.gate.registry.tracking import Tracking
 assert "mlflow" not in sys.modules
 
 registry = Registry.connect()

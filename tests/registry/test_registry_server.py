@@ -11,11 +11,11 @@ import pytest
 from registry_shop import MODEL, Shop, open_shop
 
 from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
-from finetune_gate.gate.artifacts import Limits, bring
-from finetune_gate.gate.base_model import Place
-from finetune_gate.gate.mlflow_client import NotInRegistry
-from finetune_gate.gate.promotion import AliasPromotion
-from finetune_gate.gate.tracking import Tracking
+from finetune_gate.gate.registry.artifacts import Limits, bring
+from finetune_gate.gate.registry.base_model import Place
+from finetune_gate.gate.registry.mlflow_client import NotInRegistry
+from finetune_gate.gate.registry.promotion import AliasPromotion
+from finetune_gate.gate.registry.tracking import Tracking
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow_server")]
 

@@ -8,7 +8,7 @@ import pytest
 from registry_shop import MODEL, Shop
 
 from finetune_gate.evaluators.errors import RegistryError
-from finetune_gate.gate.tracking import Tracking, legal_names
+from finetune_gate.gate.registry.tracking import Tracking, legal_names
 
 KEY = "0f" * 32
 

@@ -17,6 +17,7 @@ from finetune_gate.evaluators.metrics import Metric
 from finetune_gate.evaluators.perplexity import Perplexity
 from finetune_gate.evaluators.scores import EvaluatorScores, ScoredExample, ScoreTable
 from finetune_gate.gate.deciding import Circumstances, decide
+from finetune_gate.gate.gate_file import Rule, Waiver
 from finetune_gate.gate.record import (
     DatasetRecord,
     DecisionRecord,
@@ -28,7 +29,6 @@ from finetune_gate.gate.record import (
     measurement_record,
     rule_record,
 )
-from finetune_gate.gate.rules import Rule, Waiver
 
 LABELS = ("billing", "bug", "praise")
 TODAY = date(2025, 3, 4)

@@ -15,8 +15,8 @@ from finetune_gate.evaluators.datasets import Dataset, load_dataset
 from finetune_gate.evaluators.errors import ConfigurationError, DatasetError, Problem
 from finetune_gate.evaluators.evaluator import Evaluator
 
-from .gate_file import Gate, GateFile
 from .rules import Rule
+from .settings import Gate, GateFile
 from .strict_yaml import Document, read_yaml
 
 Keys = tuple[str | int, ...]

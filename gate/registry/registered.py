@@ -13,7 +13,7 @@ from finetune_gate.evaluators.errors import ConfigurationError, Problem, Registr
 from .mlflow_client import plain
 from .mlflow_types import VersionEntity
 
-INTENT_TAG: Final = "finetune_gate.intent"
+INTENT_TAG: Final = "finetune_gate.promotion"
 """Version tag that a promotion sets before it moves anything, and clears when all is published."""
 
 
@@ -108,8 +108,8 @@ def parse_spelling(text: str, model: str, what: str = "candidate") -> Spelling:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What an unfinished promotion was about to do, or did without publishing it: move ``alias`` from version
-    ``before`` (None: it was not there) to version ``after``.
+    """A promotion, written on the version before it begins: move ``alias`` from version ``before`` (None: it was not
+    there) to version ``after``. ``published`` once everything about it is; until then it may be half done.
     """
 
     alias: str
@@ -118,6 +118,7 @@ class Intent:
     stage_before: str | None
     decision_digest: str
     record_uri: str
+    published: bool = False
 
     def to_tag(self) -> str:
         fields = {
@@ -127,6 +128,7 @@ class Intent:
             "stage_from": self.stage_before,
             "decision": self.decision_digest,
             "record": self.record_uri,
+            "state": "published" if self.published else "moving",
         }
         return json.dumps(fields, sort_keys=True)
 
@@ -153,12 +155,12 @@ class Intent:
             and isinstance(record, str)
             and "from" in fields
         ):
-            return cls(alias, before, after, stage, decision, record)
+            return cls(alias, before, after, stage, decision, record, fields.get("state") == "published")
         raise RegistryError(
             Problem(
                 where=f"tag {INTENT_TAG!r} of {version.label}",
                 found=repr(plain(text, 200)),
-                expected="what an interrupted promotion wrote",
+                expected="what a promotion wrote",
                 way_out="somebody changed it: see where the alias points, delete that tag, and run again",
             )
         )

@@ -6,8 +6,8 @@
     promoter.finish(pins)
 
 MLflow has no compare-and-set for aliases, and keeps no history of them. So the alias is read again right before it is
-written, and what was written is read back; the candidate's version carries an intent from before the move until all
-is published, so that a run repeated after a kill knows what it was judged against. Limit: between that reading and
+written, and what was written is read back; the candidate's version carries an intent from before the move, marked
+once all is published, so that a run repeated after a kill, or later, knows what it was judged against. Limit: between that reading and
 the writing, another writer can still slip in; runs of one model are kept apart by a lock around this.
 """
 
@@ -16,13 +16,13 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, Protocol, TypeVar
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem, RegistryError
 
+from ..pins import ModelPin, Pins
 from .mlflow_client import plain
-from .pins import ModelPin, Pins
 from .registered import INTENT_TAG, Intent, RegisteredVersion
 from .registry import Registry
 
@@ -165,20 +165,11 @@ class AliasPromotion:
         self._set_tags(self._registry.version(name, version), tags)
 
     def finish(self, pins: Pins) -> None:
-        """All is published: clear the intent. Call it whatever the decision was."""
-        name, version = _registered(pins.candidate)
-        before = self._registry.version(name, version)
-        if INTENT_TAG not in before.tags:
-            return
-        connection = self._registry.connection
-        with connection.doing(f"delete tag {INTENT_TAG!r} of {before.label}"):
-            connection.client.delete_model_version_tag(name, version, INTENT_TAG)
-        self._read_back(
-            f"tag {INTENT_TAG!r} of {before.label}",
-            before.tags[INTENT_TAG],
-            None,
-            lambda: self._registry.version(name, version).tags.get(INTENT_TAG),
-        )
+        """All is published: say so on the intent. Call it whatever the decision was."""
+        candidate = self._registry.version(*_registered(pins.candidate))
+        intent = Intent.of(candidate)
+        if intent is not None and not intent.published:
+            self._set_tags(candidate, {INTENT_TAG: replace(intent, published=True).to_tag()})
 
     def _set_tags(self, version: RegisteredVersion, tags: dict[str, str]) -> None:
         """Those that differ, and then read back."""

@@ -18,10 +18,10 @@ from typing import Final
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem, RegistryError
 
+from ..pins import ModelFiles, ModelPin, Pins, Role, identical_baselines
 from .base_model import Inspection, Place, champion_adapts, claims_at, find_base, locate
 from .mlflow_client import Connection, NotInRegistry, connect, plain
 from .mlflow_types import ModelEntity
-from .pins import ModelFiles, ModelPin, Pins, Role, identical_baselines
 from .registered import INTENT_TAG, Intent, RegisteredVersion, parse_spelling
 
 _LISTED: Final = 10
@@ -206,20 +206,19 @@ class Registry:
             return *self.pick(model, champion, "champion"), ""
         alias = spelling.value
         number = self.alias_version(model, alias)
+        intent = Intent.of(candidate)
+        if intent and number == candidate.version and (intent.alias, intent.after) == (alias, number):
+            # the candidate serves because a gate moved it there: judged again, it is judged by what it replaced
+            number = intent.before
         if number is None:
             return None, "", f"model {model} has no alias {alias!r} yet: judged against its base alone"
-        intent = Intent.of(candidate)
-        if intent is None or (intent.alias, intent.after) != (alias, candidate.version) or number != intent.after:
-            return self.version(model, number), f"alias @{alias}", ""
-        if intent.before is None:
-            return (
-                None,
-                "",
-                f"model {model} had no alias {alias!r} before the interrupted run: judged against its base alone",
-            )
         try:
-            return self.version(model, intent.before), "champion before the interrupted run", ""
+            return self.version(model, number), f"alias @{alias}", ""
         except NotInRegistry as error:
+            if intent is None or number != intent.before:
+                raise
+            if intent.published:
+                return candidate, f"alias @{alias}", ""
             raise RegistryError(
                 Problem(
                     where=f"tag {INTENT_TAG!r} of {candidate.label}",
