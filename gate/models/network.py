@@ -16,6 +16,7 @@ from finetune_gate.evaluators.errors import ModelError, Problem
 from .batching import Row, batch_end
 from .declared import Json
 from .foreign import Cache, CausalModel
+from .packing import Span, rows_apart
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +41,7 @@ class Network:
         self._config = config
         accepted = set(inspect.signature(model.forward).parameters)
         self._keeps = "logits_to_keep" in accepted
+        self._try_packed: bool | None = None
         self._may_cache = {"past_key_values", "attention_mask", "position_ids"} <= accepted
 
     def tensor(self, rows: Sequence[Sequence[int]]) -> Tensor:
@@ -64,6 +66,8 @@ class Network:
     def branches(self) -> bool:
         """Whether a mask of ours is obeyed, so that several continuations can share their prompt in one row."""
         try:
+            if self.packs:
+                return True
             if not self.splits or not self._may_cache or not self.shares_prefix:
                 return False
             trunk, first, second = self._probe(5, 3, 1, 2), self._probe(4, 6, 7), self._probe(1, 4, 0)
@@ -72,6 +76,34 @@ class Network:
             return _alike(together, apart)
         except Exception:  # noqa: BLE001 -- as above
             return False
+
+    @cached_property
+    def packs(self) -> bool:
+        """Whether rows can stand behind each other in one sequence. Tried on CPUs only: elsewhere, many small
+        attentions in a row cost more than padding."""
+        if self._device != "cpu":
+            return False
+        rows = [Row(self._probe(5, 3, 1, 2, 6)), Row(self._probe(1, 4)), Row(self._probe(3, 0, 2))]
+        rows.append(Row(self._probe(5, 3, 1, 2), (self._probe(4, 6, 7), self._probe(1, 4, 0))))
+        plain = [
+            rows[0],
+            rows[1],
+            rows[2],
+            Row(self._probe(5, 3, 1, 2, 4, 6, 7)),
+            Row(self._probe(5, 3, 1, 2, 1, 4, 0)),
+        ]
+        try:
+            if not self.splits or not self._may_cache or not self.shares_prefix:
+                return False
+            self._try_packed = True
+            together = self.logits(rows, [[4], [0, 1], [2], [6, 9]])
+            self._try_packed = False
+            apart = [self.logits([row], [at]) for row, at in zip(plain, ([4], [0, 1], [2], [6], [6]), strict=True)]
+            return _alike(together, _joined(apart))
+        except Exception:  # noqa: BLE001 -- as above
+            return False
+        finally:
+            self._try_packed = None
 
     @cached_property
     def caches(self) -> bool:
@@ -107,16 +139,13 @@ class Network:
         import torch
 
         with torch.inference_mode():
-            inputs = self._inputs(rows)
-            row = [index for index, of_row in enumerate(positions) for _ in of_row]
-            column = [position for of_row in positions for position in of_row]
-            where = self.tensor([row, column])
             if not self.splits:
-                yield self._model(**inputs, use_cache=False).logits[where[0], where[1]]
+                yield _picked(self._model(**self._padded(rows), use_cache=False).logits, positions)
                 return
-            hidden = self._hidden(**inputs)[where[0], where[1]]
-            step = len(column) if limit is None else max(1, limit // self._vocabulary)
-            for at in range(0, len(column), max(1, step)):
+            packed = self.packs if self._try_packed is None else self._try_packed
+            hidden = self._packed(rows, positions) if packed else _picked(self._hidden(**self._padded(rows)), positions)
+            step = max(1, len(hidden) if limit is None else limit // self._vocabulary)
+            for at in range(0, len(hidden), step):
                 yield self._head(hidden[None, at : at + step])[0]
 
     def new_cache(self) -> Cache:
@@ -154,11 +183,34 @@ class Network:
         plain = [type(layer).__name__ == "DynamicLayer" for layer in layers]
         return [not full for full in plain] + [self._config.get("alibi") is True]
 
-    def _inputs(self, rows: Sequence[Row]) -> dict[str, object]:
+    def _packed(self, rows: Sequence[Row], positions: Sequence[Sequence[int]]) -> Tensor:
+        """Hidden states at ``positions``, all rows in one sequence."""
+        spans: list[Span] = []
+        where: list[int] = []
+        at = 0
+        for row, of_row in zip(rows, positions, strict=True):
+            spans.append((at, at + row.length, self._mask([row], row.length) if row.branches else None))
+            where.extend(at + position for position in of_row)
+            at += row.length
+        ids = [token for row in rows for token in row.tokens]
+        places = [place for row in rows for place in _positions(row, row.length)]
+        with rows_apart(self._model.config, spans):
+            hidden = self._hidden(input_ids=self.tensor([ids]), position_ids=self.tensor([places]))
+        return hidden[0, self.tensor([where])[0]]
+
+    def _padded(self, rows: Sequence[Row]) -> dict[str, object]:
         width = max(row.length for row in rows)
         ids = self.tensor([[*row.tokens, *[0] * (width - row.length)] for row in rows])
         if not any(row.branches for row in rows):
             return {"input_ids": ids}
+        return {
+            "input_ids": ids,
+            "attention_mask": self._mask(rows, width),
+            "position_ids": self.tensor([_positions(row, width) for row in rows]),
+        }
+
+    def _mask(self, rows: Sequence[Row], width: int) -> Tensor:
+        """What each position sees: (rows, 1, width, width), 0 for seen and the lowest number for not."""
         import torch
 
         part = self.tensor([_parts(row, width) for row in rows])
@@ -166,12 +218,7 @@ class Network:
         seen = seen & torch.ones(width, width, dtype=torch.bool, device=self._device).tril()
         dtype = self._model.get_input_embeddings().weight.dtype
         mask = torch.zeros(seen.shape, dtype=dtype, device=self._device)
-        mask = mask.masked_fill(~seen, torch.finfo(dtype).min)[:, None]
-        return {
-            "input_ids": ids,
-            "attention_mask": mask,
-            "position_ids": self.tensor([_positions(row, width) for row in rows]),
-        }
+        return mask.masked_fill(~seen, torch.finfo(dtype).min)[:, None]
 
     def _hidden(self, **inputs: object) -> Tensor:
         return self._model.base_model(**inputs, use_cache=False).last_hidden_state
@@ -186,6 +233,18 @@ class Network:
 def numbers(tensor: Tensor) -> list[float]:
     """A tensor of one dimension as Python numbers."""
     return cast("list[float]", tensor.tolist())  # pyright: ignore[reportUnknownMemberType]  -- torch leaves it open
+
+
+def _joined(tensors: Sequence[Tensor]) -> Tensor:
+    import torch
+
+    return torch.cat(list(tensors))
+
+
+def _picked(of_rows: Tensor, positions: Sequence[Sequence[int]]) -> Tensor:
+    """The entries of ``of_rows`` (rows, positions, ...) at ``positions``, row after row."""
+    rows = [index for index, of_row in enumerate(positions) for _ in of_row]
+    return of_rows[rows, [position for of_row in positions for position in of_row]]
 
 
 def _alike(found: Tensor, right: Tensor) -> bool:
