@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,13 @@ def register_demo_models(folder: Path, base: Path, good: Path, overfit: Path) ->
         path.unlink()
     shutil.rmtree(artifacts, ignore_errors=True)
 
+    import mlflow
     from mlflow import MlflowClient
 
+    for name in ("mlflow", "alembic"):  # the tables it makes are no news
+        logging.getLogger(name).setLevel(logging.WARNING)
+    # MLflow looks a logged model up at the process's own address, whatever the client was given
+    mlflow.set_tracking_uri(registry.tracking_uri)
     client = MlflowClient(registry.tracking_uri, registry.tracking_uri)
     experiment = client.create_experiment("helpdesk-training", artifact_location=str(artifacts / "training"))
     client.create_experiment(f"finetune-gate/{MODEL}", artifact_location=str(artifacts / "gate"))

@@ -84,8 +84,9 @@ def fit(context: Ids, targets: Ids, limit: int) -> tuple[Window, int] | None:
 def plan_rows(windows: Sequence[tuple[int, int, Window]], limit: int, branching: bool) -> list[Row]:
     """Rows that answer ``(owner, first slot, window)``; what several windows read alike is computed once.
 
-    Windows with one context share its tokens: their continuations become branches (where the model can do that, and
-    no row grows beyond ``limit``), and one that only repeats the beginning of another costs nothing.
+    Windows with one context share its tokens: their continuations become branches, where the model can do that, the
+    context is no shorter than they are, and no row grows beyond ``limit``. A continuation that only repeats the
+    beginning of another costs nothing.
     """
     groups: dict[Ids, list[tuple[int, int, Window]]] = {}
     for owner, slot, window in windows:
@@ -93,7 +94,8 @@ def plan_rows(windows: Sequence[tuple[int, int, Window]], limit: int, branching:
     rows: list[Row] = []
     for context, members in groups.items():
         longest = _without_prefixes({window.targets[:-1] for _, _, window in members})
-        for branches in _packed(longest, limit - len(context)) if branching else [[branch] for branch in longest]:
+        worth_it = branching and len(context) >= max(map(len, longest))
+        for branches in _packed(longest, limit - len(context)) if worth_it else [[branch] for branch in longest]:
             rows.append(_row(context, branches, members))
             taken = {id(member) for member in members if _holder(branches, member[2].targets[:-1]) is not None}
             members = [member for member in members if id(member) not in taken]

@@ -7,8 +7,9 @@
 
 MLflow has no compare-and-set for aliases, and keeps no history of them. So the alias is read again right before it is
 written, and what was written is read back; the candidate's version carries an intent from before the move, marked
-once all is published, so that a run repeated after a kill, or later, knows what it was judged against. Limit: between that reading and
-the writing, another writer can still slip in; runs of one model are kept apart by a lock around this.
+once all is published, so that a run repeated after a kill, or later, knows what it was judged against. Limit: between
+that reading and the writing, another writer can still slip in; two gates of one model at the same moment are not kept
+apart yet.
 """
 
 from __future__ import annotations

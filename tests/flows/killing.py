@@ -145,13 +145,15 @@ def outside(workshop: Workshop) -> dict[str, Any]:
 
 def main() -> None:
     original, scratch = Workshop(Path(sys.argv[1])), Path(sys.argv[2])
-    import mlflow  # noqa: F401
     import peft  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+    import sqlalchemy.orm
     import torch
     import transformers.models.llama.modeling_llama  # noqa: F401
 
     import finetune_gate.gate.run  # noqa: F401
 
+    sqlalchemy.orm.configure_mappers()
     torch.set_num_threads(1)
     for number, point in enumerate(sys.argv[3:]):
         workshop = copy_workshop(original, scratch / str(number))

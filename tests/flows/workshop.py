@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tiny_models import CORPUS, write_tiny_llama
+from little_llama import CORPUS, write_tiny_llama
 
 MODEL, BASE = "tiny-router", "tiny-base"
 LABELS = ("billing", "parcel")

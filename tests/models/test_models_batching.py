@@ -76,6 +76,8 @@ def test_one_token_labels_of_a_prompt_cost_one_row_and_longer_ones_share_it():
     labels = [(1,), (2, 3), (2, 3, 4), (5, 6)]
     rows = plan_rows([(at, 0, Window(prompt, label)) for at, label in enumerate(labels)], 100, branching=True)
     assert [(row.trunk, row.branches) for row in rows] == [(prompt, ((2, 3), (5,)))]
+    documents = [(at, 0, Window((0,), (at, 2, 3, 4))) for at in range(3)]
+    assert all(not row.branches for row in plan_rows(documents, 100, branching=True))  # one shared token saves nothing
 
 
 def test_batches_keep_to_the_budget_and_always_move_on():

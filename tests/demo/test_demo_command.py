@@ -1,0 +1,96 @@
+"""The demo as a person runs it, and the five exit statuses on its registry with gate files of a user's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow]
+
+OWN = """\
+model: helpdesk-router
+base: auto
+data: {{mine: data/holdout.jsonl}}
+evaluators:
+  - classification:
+      data: mine
+      labels: [billing, delivery, returns, account, repair, network]
+      prompt: "Ticket: {{text}}\\nQueue:"
+      chat: never
+rules:
+  - {rule}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    folder: Path
+    output: str
+    status: int
+
+    def gate(self, rule: str, *arguments: str) -> tuple[int, Mapping[str, object]]:
+        """Gate with a file of one's own that has this one rule."""
+        (self.folder / "own.yaml").write_text(OWN.format(rule=rule))
+        uri = f"sqlite:///{self.folder / 'mlflow.db'}"
+        done = command(
+            self.folder, "run", "own.yaml", "--json", *arguments,
+            env={"MLFLOW_TRACKING_URI": uri, "FINETUNE_GATE_HOME": str(self.folder / "home")},
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr
+        return done.returncode, json.loads(done.stdout)
+
+
+def command(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "finetune_gate.flows.cli", *arguments],
+        cwd=folder, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    root = tmp_path_factory.mktemp("demo")
+    done = command(root, "demo", "--folder", str(root))
+    return Demo(root / "seed-0", done.stdout + done.stderr, done.returncode)
+
+
+def test_the_demo_ends_with_one_promotion_and_one_block(demo: Demo) -> None:
+    assert demo.status == 0, demo.output
+    assert demo.output.index("PROMOTE") < demo.output.index("BLOCK")
+    assert "Traceback" not in demo.output
+    assert "Warning" not in demo.output
+
+
+def test_a_second_demo_trains_nothing_and_ends_the_same(demo: Demo) -> None:
+    again = command(demo.folder.parent, "demo", "--folder", str(demo.folder.parent))
+    assert again.returncode == 0, again.stderr
+    assert "step" not in again.stderr
+    assert again.stdout.index("PROMOTE") < again.stdout.index("BLOCK")
+
+
+@pytest.mark.parametrize(
+    ("rule", "arguments", "status", "says"),
+    [
+        ("{metric: classification.accuracy, min: 0.9}", ("--version", "1", "--dry-run"), 0, "promote"),
+        ("{metric: classification.accuracy, min: 0.9}", ("--version", "2"), 1, "block"),
+        (
+            "{metric: classification.acuracy, min: 0.9}",
+            ("--version", "2"),
+            2,
+            "did you mean 'classification.accuracy'?",
+        ),
+        ("{metric: classification.accuracy, min: 0.26}", ("--version", "2", "--dry-run"), 3, "hold"),
+        ("{metric: classification.accuracy, min: 0.9}", ("--tracking-uri", "http://127.0.0.1:9"), 4, "127.0.0.1:9"),
+    ],
+)
+def test_exit_statuses(demo: Demo, rule: str, arguments: tuple[str, ...], status: int, says: str) -> None:
+    found, result = demo.gate(rule, *arguments)
+    assert found == status, result
+    assert says in json.dumps(result)
