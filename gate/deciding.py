@@ -215,7 +215,7 @@ def _rule_sentence(rule: Rule, outcome: Outcome, checks: Sequence[Check], measur
 
 
 def _sentence(verdict: str, results: Sequence[RuleResult]) -> str:
-    more = f" (and {len(results) - 1} more)" if len(results) > 1 else ""
+    more = f" ({len(results) - 1} more: see the rules)" if len(results) > 1 else ""
     return f"{verdict}: {results[0].sentence}{more}."
 
 

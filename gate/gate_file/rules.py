@@ -74,6 +74,8 @@ class Rule(BaseModel):
             return f"{self.metric}{where} <= {self.max:g}"
         least = (self.min_change or 0.0) - (self.margin or 0.0)
         versus = self.against or "base and champion"
-        if least >= 0:
-            return f"{self.metric}{where} better than {versus} by >= {least:g}"
-        return f"{self.metric}{where} worse than {versus} by <= {-least:g}"
+        if least > 0:
+            return f"{self.metric}{where} at least {least:g} better than {versus}"
+        if least < 0:
+            return f"{self.metric}{where} at most {-least:g} worse than {versus}"
+        return f"{self.metric}{where} not worse than {versus}"

@@ -35,6 +35,10 @@ ANSWERS = "finetune-gate answers 1"
 """The version of what an answer is. Changes with every change of rendering, scoring or generating that moves one."""
 
 
+ROWS_GENERATED = 4
+"""Generation keeps so many times as many tokens in a batch as scoring: most of its passes compute one for each row."""
+
+
 @dataclass(slots=True)
 class Weights:
     """One set of weights: loaded at the first question, adapters put on as they are asked for, freed at last."""
@@ -117,7 +121,7 @@ class LocalModel:
         self._renderer: Renderer | None = None
         self._top_id = -1
         self._lock = RLock()
-        default = DEFAULT_BATCH_TOKENS.get(weights.device.partition(":")[0], 2048)
+        default = DEFAULT_BATCH_TOKENS.get(weights.device.partition(":")[0], 4096)
         self._batch_tokens = default if batch_tokens == "auto" else max(1, batch_tokens)
 
     @property
@@ -187,7 +191,7 @@ class LocalModel:
                 deliver(owner, answer)
 
         with self._ready() as network:
-            generate(network, tokenizer, tasks, self._batch_tokens, to_all)
+            generate(network, tokenizer, tasks, ROWS_GENERATED * self._batch_tokens, to_all)
 
     def release(self) -> None:
         """Free the weights unless another model of the run still uses them."""
