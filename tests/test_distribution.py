@@ -11,10 +11,8 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_the_wheel_has_one_top_level_name_and_all_its_files(tmp_path: Path) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(tmp_path), "."],
-        cwd=ROOT, check=True, timeout=120, capture_output=True,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*command, "-w", str(tmp_path), "."], cwd=ROOT, check=True, timeout=120, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"finetune_gate"}

@@ -7,7 +7,6 @@ from math import ceil, sqrt
 from .estimate import Estimate, checked_confidence
 from .quantiles import normal_quantile
 
-
 MOST_EXAMPLES = 1_000_000
 """Where `required_n` stops counting: "at least this many"."""
 

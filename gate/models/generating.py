@@ -20,7 +20,8 @@ from finetune_gate.evaluators.asking import Answer, Failed, GenerateRequest, Gen
 
 from .batching import common_prefix
 from .foreign import Tokenizer
-from .network import Network, in_batches, numbers
+from .memory import in_batches
+from .network import Network, numbers
 from .protocol import Deliver
 
 if TYPE_CHECKING:

@@ -4,16 +4,13 @@ positions, next-token logits with a cache. What an architecture can do is tried 
 
 from __future__ import annotations
 
-import gc
 import inspect
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
-from finetune_gate.evaluators.errors import ModelError, Problem
-
-from .batching import Row, batch_end
+from .batching import Row
 from .declared import Json
 from .foreign import Cache, CausalModel
 from .packing import Span, rows_apart
@@ -27,10 +24,6 @@ MAX_LOGITS = 1 << 25
 DEFAULT_BATCH_TOKENS = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 """Tokens in one batch of scoring. Larger ones are no faster on a CPU, whose caches they leave."""
 
-Item = TypeVar("Item")
-
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
-
 
 class Network:
     """``network.logits(rows)``: see each method. Right padding needs no mask, since attention is causal; rows with
@@ -42,7 +35,6 @@ class Network:
         self._config = config
         accepted = set(inspect.signature(model.forward).parameters)
         self._keeps = "logits_to_keep" in accepted
-        self._try_packed: bool | None = None
         self._may_cache = {"past_key_values", "attention_mask", "position_ids"} <= accepted
 
     def tensor(self, rows: Sequence[Sequence[int]]) -> Tensor:
@@ -72,8 +64,8 @@ class Network:
             if not self.splits or not self._may_cache or not self.shares_prefix:
                 return False
             trunk, first, second = self._probe(5, 3, 1, 2), self._probe(4, 6, 7), self._probe(1, 4, 0)
-            together = self.logits([Row(trunk, (first, second))], [[6, 9]])
-            apart = self.logits([Row(trunk + first), Row(trunk + second)], [[6], [6]])
+            together = self.logits([Row(trunk, (first, second))], [[6, 9]], packed=False)
+            apart = self.logits([Row(trunk + first), Row(trunk + second)], [[6], [6]], packed=False)
             return _alike(together, apart)
         except Exception:  # noqa: BLE001 -- as above
             return False
@@ -96,15 +88,12 @@ class Network:
         try:
             if not self.splits or not self._may_cache or not self.shares_prefix:
                 return False
-            self._try_packed = True
-            together = self.logits(rows, [[4], [0, 1], [2], [6, 9]])
-            self._try_packed = False
-            apart = [self.logits([row], [at]) for row, at in zip(plain, ([4], [0, 1], [2], [6], [6]), strict=True)]
+            together = self.logits(rows, [[4], [0, 1], [2], [6, 9]], packed=True)
+            ends = ([4], [0, 1], [2], [6], [6])
+            apart = [self.logits([row], [end], packed=False) for row, end in zip(plain, ends, strict=True)]
             return _alike(together, _joined(apart))
         except Exception:  # noqa: BLE001 -- as above
             return False
-        finally:
-            self._try_packed = None
 
     @cached_property
     def caches(self) -> bool:
@@ -129,22 +118,28 @@ class Network:
         except Exception:  # noqa: BLE001 -- as above
             return False
 
-    def logits(self, rows: Sequence[Row], positions: Sequence[Sequence[int]]) -> Tensor:
+    def logits(self, rows: Sequence[Row], positions: Sequence[Sequence[int]], packed: bool | None = None) -> Tensor:
         """Logits at the given positions of each row, all rows together: (number of positions, vocabulary)."""
-        return next(self.chunks(rows, positions, limit=None))
+        return next(self.chunks(rows, positions, limit=None, packed=packed))
 
     def chunks(
-        self, rows: Sequence[Row], positions: Sequence[Sequence[int]], limit: int | None = MAX_LOGITS
+        self,
+        rows: Sequence[Row],
+        positions: Sequence[Sequence[int]],
+        limit: int | None = MAX_LOGITS,
+        packed: bool | None = None,
     ) -> Generator[Tensor]:
-        """The same as ``logits``, in pieces of at most ``limit`` numbers."""
+        """The same as ``logits``, in pieces of at most ``limit`` numbers; ``packed`` None is whatever works."""
         import torch
 
         with torch.inference_mode():
             if not self.splits:
                 yield _picked(self._model(**self._padded(rows), use_cache=False).logits, positions)
                 return
-            packed = self.packs if self._try_packed is None else self._try_packed
-            hidden = self._packed(rows, positions) if packed else _picked(self._hidden(**self._padded(rows)), positions)
+            if self.packs if packed is None else packed:
+                hidden = self._packed(rows, positions)
+            else:
+                hidden = _picked(self._hidden(**self._padded(rows)), positions)
             step = max(1, len(hidden) if limit is None else limit // self._vocabulary)
             for at in range(0, len(hidden), step):
                 yield self._head(hidden[None, at : at + step])[0]
@@ -252,50 +247,6 @@ def _alike(found: Tensor, right: Tensor) -> bool:
     """Equal but for rounding, of which half precision has much."""
     tolerance = 2e-5 if "32" in str(right.dtype) else 2e-2
     return bool((found - right).abs().max() <= tolerance * max(1.0, float(right.abs().max())))
-
-
-def in_batches(
-    items: Sequence[Item], size: Callable[[Item], int], budget: int, work: Callable[[Sequence[Item]], None]
-) -> None:
-    """Call ``work`` on all ``items``, longest first, at most ``budget`` padded tokens at a time; on running out of
-    memory with half as many. Raises ModelError where one item alone does not fit."""
-    ordered = sorted(items, key=size, reverse=True)
-    lengths = [size(item) for item in ordered]
-    at = 0
-    while at < len(ordered):
-        end = batch_end(lengths, at, budget)
-        try:
-            work(ordered[at:end])
-            at = end
-            continue
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            if end - at == 1:
-                raise ModelError(
-                    Problem(
-                        "memory",
-                        f"one sequence of {lengths[at]} tokens does not fit",
-                        "enough memory for the model and its longest sequence",
-                        "use a larger device, a shorter text, or execution.dtype: bfloat16",
-                    )
-                ) from error
-        # only here, behind the handler, does nothing hold on to the failed batch's tensors any more
-        _give_back_memory()
-        budget = max(1, (end - at) // 2) * max(1, lengths[at])
-
-
-def _give_back_memory() -> None:
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(sign in text for sign in _OUT_OF_MEMORY)
 
 
 def _parts(row: Row, width: int) -> list[int]:

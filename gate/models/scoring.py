@@ -9,7 +9,8 @@ from math import isfinite, nan
 from finetune_gate.evaluators.asking import Answer, Failed, TokenLogprobs
 
 from .batching import Read, Row, Window, fit, plan_rows, rolling_windows
-from .network import Network, in_batches, numbers
+from .memory import in_batches
+from .network import Network, numbers
 from .protocol import Deliver
 from .tokenizing import Scored
 

@@ -30,8 +30,19 @@ def folder(request, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(params=["packed", "padded", "general"])
+def way(request, monkeypatch):
+    """Rows behind each other (CPUs), in padded batches (elsewhere), and as any architecture can do it."""
+    if request.param != "packed":
+        monkeypatch.setattr(Network, "packs", False)
+    if request.param == "general":
+        monkeypatch.setattr(Network, "splits", False)
+        monkeypatch.setattr(Network, "branches", False)
+    return request.param
+
+
 @pytest.mark.parametrize("batch_tokens", [64, 4096])
-def test_perplexity_is_the_exact_token_weighted_one(folder, batch_tokens):
+def test_perplexity_is_the_exact_token_weighted_one(folder, batch_tokens, way):
     texts = documents()
     with open_models(pins(folder, folder), batch_tokens=batch_tokens) as models:
         answers = [logprobs(answer) for answer in ask(models["candidate"], [ScoreRequest("", text) for text in texts])]
@@ -49,7 +60,7 @@ def test_perplexity_is_the_exact_token_weighted_one(folder, batch_tokens):
 
 
 @pytest.mark.parametrize("batch_tokens", [50, 2048])
-def test_labels_equal_one_by_one_scoring(folder, batch_tokens):
+def test_labels_equal_one_by_one_scoring(folder, batch_tokens, way):
     labels = ["billing", "bug report", "praise", "bug", "x", "a much longer label than the others"]
     requests = [ScoreRequest(text, label, " ") for text in CORPUS for label in labels]
     with open_models(pins(folder, folder), batch_tokens=batch_tokens) as models:
@@ -62,21 +73,37 @@ def test_labels_equal_one_by_one_scoring(folder, batch_tokens):
         assert answer == pytest.approx(exact(model, context[-room:], target), abs=1e-4)
 
 
-def test_the_fast_ways_are_really_taken_and_the_general_way_agrees(llama, gpt2, monkeypatch):
-    requests = [ScoreRequest(text, label, " ") for text in CORPUS for label in ("billing", "bug report", "praise")]
-    requests += [ScoreRequest("", text) for text in documents(10)]
+def test_these_shapes_can_be_computed_the_fast_ways(llama, gpt2):
     for folder in (llama, gpt2):
-        with open_models(pins(folder, folder)) as models:
-            fast = ask(models["candidate"], requests)
+        with open_models(pins(folder, folder), device="cpu") as models:
+            ask(models["candidate"], [ScoreRequest("Hello", "you", " ")])
             network = models["candidate"]._weights._network
-            assert network.splits
-            assert network.branches
-        with monkeypatch.context() as patch, open_models(pins(folder, folder)) as models:
-            patch.setattr(Network, "splits", False)
-            patch.setattr(Network, "branches", False)
-            slow = ask(models["candidate"], requests)
-        for left, right in zip(fast, slow, strict=True):
-            assert logprobs(left) == pytest.approx(logprobs(right), abs=1e-4)
+            assert (network.packs, network.splits, network.branches, network.caches) == (True,) * 4
+            del network.__dict__["branches"]
+            network.__dict__["packs"] = False
+            assert network.branches  # padded too
+
+
+def test_branches_and_packing_are_given_up_where_attention_is_more_than_causal(tmp_path):
+    import torch
+    from transformers import MistralConfig, MistralForCausalLM
+
+    torch.manual_seed(0)
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    config = MistralConfig(
+        vocab_size=400, num_key_value_heads=2, head_dim=8, sliding_window=6, max_position_embeddings=CONTEXT, **shape
+    )
+    MistralForCausalLM(config).eval().save_pretrained(tmp_path)
+    make_tokenizer(tmp_path)
+    requests = [ScoreRequest(text, label, " ") for text in CORPUS[:3] for label in ("billing", "bug report")]
+    with open_models(pins(tmp_path, tmp_path)) as models:
+        answers = ask(models["candidate"], requests)
+        network = models["candidate"]._weights._network
+        assert (network.packs, network.branches, network.shares_prefix, network.caches) == (False, False, False, True)
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(tmp_path), AutoTokenizer.from_pretrained(tmp_path)
+    for request, answer in zip(requests, answers, strict=True):
+        target = tokenizer(" " + request.continuation, add_special_tokens=False).input_ids
+        assert logprobs(answer) == pytest.approx(exact(model, tokenizer(request.prompt).input_ids, target), abs=1e-4)
 
 
 def test_projection_in_small_pieces_changes_nothing(llama, monkeypatch):
@@ -84,7 +111,7 @@ def test_projection_in_small_pieces_changes_nothing(llama, monkeypatch):
     requests += [ScoreRequest(text, label, " ") for text in CORPUS for label in ("billing", "bug report")]
     with open_models(pins(llama, llama)) as models:
         whole = ask(models["candidate"], requests)
-        monkeypatch.setattr(Network.chunks, "__defaults__", (3 * 400,))  # three positions at a time
+        monkeypatch.setattr(Network.chunks, "__defaults__", (3 * 400, None))  # three positions at a time
         pieces = ask(models["candidate"], requests)
     for left, right in zip(whole, pieces, strict=True):
         assert logprobs(left) == pytest.approx(logprobs(right), abs=1e-5)
