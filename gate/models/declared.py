@@ -64,6 +64,19 @@ def code_problems(path: Path, document: Json) -> Iterator[Problem]:
             )
 
 
+def tokenizer_problems(path: Path, settings: Json, has_tokenizer_json: bool) -> Iterator[Problem]:
+    """What in ``tokenizer_config.json`` names code, or files that the digest does not see."""
+    yield from code_problems(path, settings)
+    for key in ("tokenizer_file", "vocab_file", "merges_file"):
+        if isinstance(settings.get(key), str) and not has_tokenizer_json:
+            yield Problem(
+                str(path),
+                f"names {shown(repr(settings[key]))} as its {key!r}",
+                "vocabulary files beside it, under their usual names",
+                "save the tokenizer again with tokenizer.save_pretrained",
+            )
+
+
 def config_problems(path: Path, config: Json) -> Iterator[Problem]:
     """What in ``config.json`` cannot be gated."""
     yield from code_problems(path, config)
@@ -81,8 +94,8 @@ def config_problems(path: Path, config: Json) -> Iterator[Problem]:
     if not isinstance(config.get("model_type"), str):
         yield Problem(str(path), "has no 'model_type'", "the architecture's name", "save it with model.save_pretrained")
     for key, value in _walk(config):
-        if key.lstrip("_").startswith("attn_implementation") and re.search(r"[/:]", str(value)):
-            yield Problem(str(path), f"asks for the attention kernel {shown(repr(value))}, which is downloaded code")
+        if "implementation" in key and re.search(r"[/:]", str(value)):
+            yield Problem(str(path), f"asks for the kernel {shown(repr(value))} ({key}), which is downloaded code")
 
 
 def adapter_problems(path: Path, config: Json) -> Iterator[Problem]:

@@ -163,6 +163,7 @@ def _choose(logits: Tensor, tasks: Sequence[Task]) -> list[int | None]:
         return chosen
     requests = [tasks[at].request for at in drawn]
     rows = logits[drawn].float()
+    rows = rows.cpu() if rows.device.type == "mps" else rows  # which has no float64
     heat = torch.tensor([[request.temperature] for request in requests], device=rows.device)
     nucleus = torch.tensor([[request.top_p] for request in requests], dtype=torch.float64, device=rows.device)
     uniform = [[tasks[at].random.random()] for at in drawn]

@@ -34,7 +34,6 @@ from .tokenizing import Prompted, Renderer, Scored
 ANSWERS = "finetune-gate answers 1"
 """The version of what an answer is. Changes with every change of rendering, scoring or generating that moves one."""
 
-
 ROWS_GENERATED = 4
 """Generation keeps so many times as many tokens in a batch as scoring: most of its passes compute one for each row."""
 
@@ -49,7 +48,7 @@ class Weights:
     device: str
     lock: RLock = field(default_factory=RLock)
     closed: bool = False
-    _users: set[int] = field(default_factory=set[int])
+    users: set[int] = field(default_factory=set[int])
     _model: CausalModel | None = None
     _network: Network | None = None
     _adapted: Adapted | None = None
@@ -65,7 +64,7 @@ class Weights:
         with self.lock:
             if self.closed:
                 raise RuntimeError("a model was asked after open_models had been left")
-            self._users.add(user)
+            self.users.add(user)
             if self._model is None or self._network is None:
                 self._model = load_causal_model(self.folder, self.dtype, self.device)
                 self._network = Network(self._model, self.device, self.config)
@@ -80,8 +79,8 @@ class Weights:
     def release(self, user: int) -> None:
         """Free the memory if no other user is left. A later question loads the weights again."""
         with self.lock:
-            self._users.discard(user)
-            if not self._users:
+            self.users.discard(user)
+            if not self.users:
                 self._free()
 
     def close(self) -> None:
@@ -116,6 +115,7 @@ class LocalModel:
         self._files = files
         self._base = base
         self._weights = weights
+        weights.users.add(id(self))
         self._digest = effective_digest(files, base)
         self._tokenizer: Tokenizer | None = None
         self._renderer: Renderer | None = None

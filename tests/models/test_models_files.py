@@ -273,6 +273,15 @@ def test_adapters_that_are_refused(adapter_copy, changes, says):
     assert says in refused(adapter_copy)
 
 
+def test_a_tokenizer_that_names_files_elsewhere(copy, tmp_path):
+    (copy / "tokenizer.json").rename(tmp_path / "elsewhere.json")
+    (copy / "vocab.json").write_text("{}")
+    change(copy / "tokenizer_config.json", tokenizer_file=str(tmp_path / "elsewhere.json"))
+    assert "'tokenizer_file'" in refused(copy)
+    shutil.copy(tmp_path / "elsewhere.json", copy / "tokenizer.json")
+    inspect_model_files(copy)  # a leftover of older transformers, which the file beside it overrides
+
+
 def test_an_adapter_made_without_task_type_is_fine(adapter_copy):
     mapping = {"parent_library": "transformers.models.llama.modeling_llama", "base_model_class": "LlamaForCausalLM"}
     change(adapter_copy / "adapter_config.json", auto_mapping=mapping, task_type=None)

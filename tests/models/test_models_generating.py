@@ -52,9 +52,11 @@ def test_batched_greedy_equals_one_by_one_and_transformers(shape, batch_tokens, 
         assert len({answer.text for answer in answers}) > len(answers) // 2
 
 
-def test_a_shared_beginning_is_read_once_and_changes_nothing(llama, monkeypatch):
+@pytest.mark.parametrize("ragged", [True, False])
+def test_a_shared_beginning_is_read_once_and_changes_nothing(llama, monkeypatch, ragged):
     head = "Is this billing, a bug report, or praise? Say one of the three. "
-    requests = [GenerateRequest(head + text[:cut], max_new_tokens=4) for text in CORPUS for cut in (0, 3)]
+    texts = [text[:cut] for text in CORPUS for cut in (0, 3)] if ragged else list("abcdefgh")
+    requests = [GenerateRequest(head + text, max_new_tokens=4) for text in texts]
     widths: list[tuple[int, int]] = []
     following = Network.following
 
@@ -63,6 +65,7 @@ def test_a_shared_beginning_is_read_once_and_changes_nothing(llama, monkeypatch)
         return following(self, ids, *rest)
 
     with monkeypatch.context() as patch, open_models(pins(llama, llama)) as models:
+        ask(models["candidate"], requests[:1])
         patch.setattr(Network, "following", spy)
         answers = ask(models["candidate"], requests)
     assert widths[0][0] == 1
@@ -207,9 +210,10 @@ def test_equal_requests_are_computed_once(llama, monkeypatch):
         rows.append(len(ids))
         return following(self, ids, *rest)
 
-    monkeypatch.setattr(Network, "following", spy)
     requests = [GenerateRequest("My invoice", 3, sample=sample) for sample in range(5)]  # greedy: samples are alike
     with open_models(pins(llama, llama)) as models:
+        ask(models["candidate"], requests[:1])
+        monkeypatch.setattr(Network, "following", spy)
         answers = ask(models["candidate"], requests)
         assert len(set(models["candidate"].addresses(requests))) == 1
     assert len(set(answers)) == 1
