@@ -39,6 +39,9 @@ from .models.identity import adapter_entries, canonical, digest_of, effective_di
 from .models.manifest import Manifest, hash_files, list_files, listed, refuse_unsafe, shown
 from .pins import Layout, ModelFiles
 
+_LEFT_BY_READERS = frozenset({"registered_model_meta"})
+"""What MLflow's own download leaves beside a model, in the store itself where that is local: no part of a version."""
+
 __all__ = ["effective_digest", "inspect_model_files"]
 
 TOKENIZER_FILES = (
@@ -96,7 +99,11 @@ def inspect_model_files(root: Path, *, allow_files: Sequence[str] = ()) -> Model
         base_claim=places.base_claim,
         digest=digest_of([*entries, *tokenizer]),
         files_digest=digest_of(
-            [canonical({"path": path, "size": size, "sha256": hashes[path]}) for path, size in manifest.files.items()]
+            [
+                canonical({"path": path, "size": size, "sha256": hashes[path]})
+                for path, size in manifest.files.items()
+                if PurePosixPath(path).name not in _LEFT_BY_READERS
+            ]
         ),
         total_bytes=manifest.total_bytes,
         tokenizer_digest=digest_of(tokenizer) if tokenizer else None,

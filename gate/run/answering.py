@@ -46,6 +46,7 @@ def answer_plan(models: Mapping[Role, Model], plan: Plan, store: AnswerStore, pr
     asked: dict[Role, int] = {}
     stored: dict[Role, int] = {}
     shards = list(cut_shards(plan.requests))
+    remaining = list(models.values())
     for role, model in models.items():
         addresses = dict(zip(plan.requests, model.addresses(plan.requests), strict=True))
         known = store.get(list(addresses.values()))
@@ -61,6 +62,9 @@ def answer_plan(models: Mapping[Role, Model], plan: Plan, store: AnswerStore, pr
                 fresh = _ask(role, model, wanted, progress)
                 store.put({addresses[request]: answer for request, answer in fresh.items()})
                 found |= fresh
+        remaining.pop(0)
+        if not any(later is model for later in remaining):
+            model.release()
         answers[role] = found
         asked[role] = missing
         stored[role] = len(plan.requests) - missing

@@ -78,7 +78,7 @@ def build_record(
 def run_key(request: GateRequest, gate: Gate, data: Mapping[str, Dataset], pins: Pins) -> str:
     parts = {
         "model": gate.file.model,
-        "models": {pin.role: [pin.uri, pin.version, pin.files.files_digest] for pin in pins.roles()},
+        "models": {pin.role: [pin.uri, pin.version, pin.files.digest] for pin in pins.roles()},
         "gate": gate.digest,
         "data": {name: found.digest for name, found in data.items()},
         "evaluators": {title: found.version for title, found in gate.evaluators.items()},

@@ -7,16 +7,19 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from finetune_gate.evaluators.errors import EvaluationError, Problem
 from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 
 from ..deciding import Circumstances
 from ..deciding import decide as decide_rules
 from ..gate_file import load_data, load_gate_file
+from ..model_files import inspect_model_files
 from ..models import open_models
 from ..pins import identical_baselines
 from ..progress import Progress
 from ..record import ActionRecord, DecisionRecord, read_record, write_bytes_atomically, write_record
 from ..registry import AliasPromotion, Move, Promoter, Registry, Tracking
+from ..registry.registered import Spelling, parse_spelling
 from ..reports import render_html, render_markdown
 from .answer_store import AnswerStore
 from .answering import answer_plan
@@ -51,7 +54,8 @@ def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolve
         allow_files=gate.file.allow_files,
     )
     alias = gate.file.promotion.alias
-    if gate.file.champion == f"@{alias}":
+    named = parse_spelling(gate.file.champion, gate.file.model, "champion") if gate.file.champion else None
+    if named == Spelling("alias", alias):
         alias_at = pins.champion.version if pins.champion else None
     else:
         alias_at = registry.alias_version(gate.file.model, alias)
@@ -133,6 +137,7 @@ def act(resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mappin
     if resolved.request.dry_run:
         action = action.model_copy(update={"outcome": "dry_run", "detail": "dry run: nothing was changed"})
     elif record.decision == "promote":
+        _refuse_changed_files(resolved)
         move = promoter.promote(
             resolved.pins, promotion.alias, promotion.stage, record.digest(), address, expected=before
         )
@@ -178,6 +183,21 @@ def _action(move: Move) -> ActionRecord:
     return ActionRecord(
         outcome=move.outcome, alias=move.alias, before=move.before, after=move.after, detail=move.detail
     )
+
+
+def _refuse_changed_files(resolved: Resolved) -> None:
+    """What is about to be promoted must be what was measured."""
+    candidate = resolved.pins.candidate
+    now = inspect_model_files(candidate.files.root, allow_files=resolved.gate.file.allow_files)
+    if now.files_digest != candidate.files.files_digest:
+        raise EvaluationError(
+            Problem(
+                f"candidate {candidate.label} ({candidate.files.root})",
+                "its files changed while it was being evaluated",
+                f"digest {candidate.files.files_digest[:12]}, found {now.files_digest[:12]}",
+                "see who writes there, and gate it again; nothing was promoted",
+            )
+        )
 
 
 def _write_evidence(resolved: Resolved, record: DecisionRecord, table: ScoreTable) -> None:

@@ -36,6 +36,13 @@ def test_each_request_is_asked_once_and_a_second_run_asks_nothing(tmp_path: Path
         assert again.stored == {"candidate": 900}
 
 
+def test_a_model_is_released_once_no_later_role_needs_it(tmp_path: Path) -> None:
+    shared, alone = FakeModel(script), FakeModel(script, digest="alone")
+    with AnswerStore(tmp_path / "answers.sqlite") as store:
+        answer_plan({"candidate": alone, "base": shared, "champion": shared}, PLAN, store, Silent())
+    assert (alone.released, shared.released) == (1, 1)
+
+
 def test_two_models_never_share_an_answer(tmp_path: Path) -> None:
     with AnswerStore(tmp_path / "answers.sqlite") as store:
         answer_plan({"candidate": FakeModel(script, digest="one")}, PLAN, store, Silent())
