@@ -3,7 +3,7 @@
     with open_models(pins) as models:
         models["candidate"].score(requests, deliver)
 
-Inspect files with ``finetune_gate.gate.model_files.inspect_model_files`` before they are opened here.
+Inspect files with ``finetune_gate.gate.models.model_files.inspect_model_files`` before they are opened here.
 """
 
 from .fake import FakeModel

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, ModelFilesError, Problem
 
-from ..model_files import inspect_model_files
+from ..models.model_files import inspect_model_files
 from ..pins import ModelFiles, ModelPin
 from .artifacts import bring, is_there, local_path
 from .hub_cache import cached_snapshot, is_hub_id

@@ -13,8 +13,8 @@ from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 from ..deciding import Circumstances
 from ..deciding import decide as decide_rules
 from ..gate_file import load_data, load_gate_file
-from ..model_files import inspect_model_files
 from ..models import open_models
+from ..models.model_files import inspect_model_files
 from ..pins import identical_baselines
 from ..progress import Progress
 from ..record import ActionRecord, DecisionRecord, read_record, write_bytes_atomically, write_record

@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from tiny_models import make_model, make_tokenizer
 
 from finetune_gate.evaluators.errors import ModelFilesError
-from finetune_gate.gate.model_files import inspect_model_files
 from finetune_gate.gate.models import manifest as manifest_module
+from finetune_gate.gate.models.model_files import inspect_model_files
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from safetensors import safe_open
 from tiny_models import CORPUS, ask, make_adapter, pins
 
 from finetune_gate.evaluators.asking import GenerateRequest, ScoreRequest
-from finetune_gate.gate.model_files import inspect_model_files
 from finetune_gate.gate.models import open_models
+from finetune_gate.gate.models.model_files import inspect_model_files
 
 REQUESTS = [ScoreRequest(text, "billing", " ") for text in CORPUS] + [GenerateRequest(text[:9], 5) for text in CORPUS]
 

@@ -16,8 +16,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from finetune_gate.evaluators.asking import GenerateRequest, ScoreRequest
 from finetune_gate.evaluators.errors import ModelError, ModelFilesError
-from finetune_gate.gate.model_files import inspect_model_files
 from finetune_gate.gate.models import effective_digest, open_models
+from finetune_gate.gate.models.model_files import inspect_model_files
 from finetune_gate.gate.models.network import Network
 from finetune_gate.gate.pins import Pins
 
@@ -169,7 +169,7 @@ def test_a_run_whose_answers_are_stored_imports_no_torch(llama, gpt2):
 import sys
 from pathlib import Path
 from finetune_gate.evaluators.asking import *
-from finetune_gate.gate.model_files import inspect_model_files
+from finetune_gate.gate.models.model_files import inspect_model_files
 from finetune_gate.gate.models import open_models
 from finetune_gate.gate.pins import ModelPin, Pins
 pins = [ModelPin(role, "x", None, None, None, "", inspect_model_files(Path(folder)))

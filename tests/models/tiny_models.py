@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from finetune_gate.evaluators.asking import Answer, GenerateRequest, Request, ScoreRequest, TokenLogprobs
-from finetune_gate.gate.model_files import inspect_model_files
 from finetune_gate.gate.models import Model
+from finetune_gate.gate.models.model_files import inspect_model_files
 from finetune_gate.gate.pins import ModelFiles, ModelPin, Pins, Role
 
 CONTEXT = 48

@@ -27,7 +27,8 @@ from typing import cast
 
 from finetune_gate.evaluators.errors import ModelFilesError, Problem
 
-from .models.declared import (
+from ..pins import Layout, ModelFiles
+from .declared import (
     MAX_TOKENIZER_BYTES,
     adapter_problems,
     config_problems,
@@ -35,9 +36,8 @@ from .models.declared import (
     read_json,
     tokenizer_problems,
 )
-from .models.identity import adapter_entries, canonical, digest_of, effective_digest, tokenizer_entries, weights_entries
-from .models.manifest import Manifest, hash_files, list_files, listed, refuse_unsafe, shown
-from .pins import Layout, ModelFiles
+from .identity import adapter_entries, canonical, digest_of, effective_digest, tokenizer_entries, weights_entries
+from .manifest import Manifest, hash_files, list_files, listed, refuse_unsafe, shown
 
 _LEFT_BY_READERS = frozenset({"registered_model_meta"})
 """What MLflow's own download leaves beside a model, in the store itself where that is local: no part of a version."""
