@@ -18,7 +18,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import flow_run
 
-from finetune_gate.evaluators.errors import RegistryError
+from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
+from finetune_gate.gate.gate_file import load_gate_file
 from finetune_gate.gate.reports import render_markdown, rule_rows
 from finetune_gate.gate.run import GateRequest, GateResult, StepName, walk
 
@@ -28,7 +29,20 @@ RETRIED: Mapping[str, int] = {"resolve": 2, "act": 3, "publish": 3}
 """Steps that talk to a registry are tried again. The others compute: what failed once fails again."""
 
 
-@flow(name="evaluation_gate", flow_run_name="{gate_file}: {candidate}", persist_result=False, validate_parameters=True)
+def _run_name() -> str:
+    """``support-bot 7``; the path of a gate file that cannot be read, which the run itself will explain."""
+    parameters = flow_run.parameters
+    return _named(Path(str(parameters["gate_file"])), str(parameters["candidate"]))
+
+
+def _named(gate_file: Path, candidate: str) -> str:
+    try:
+        return f"{load_gate_file(gate_file).file.model} {candidate}"
+    except ConfigurationError:
+        return f"{gate_file} {candidate}"
+
+
+@flow(name="evaluation_gate", flow_run_name=_run_name, persist_result=False, validate_parameters=True)
 def evaluation_gate(
     gate_file: str,
     candidate: str = "latest",
@@ -71,7 +85,7 @@ def run_as_flow(request: GateRequest) -> GateResult:
     """Walk ``request`` in this process as a flow run: on the Prefect server that is configured, or without one."""
     results: list[GateResult] = []
 
-    @flow(name="evaluation_gate", flow_run_name=f"{request.gate_file}: {request.candidate}", persist_result=False)
+    @flow(name="evaluation_gate", flow_run_name=_named(request.gate_file, request.candidate), persist_result=False)
     def evaluation_gate_here() -> None:
         results.append(_walk_as_tasks(request))
 

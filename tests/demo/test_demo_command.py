@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow, pytest.mark.timeout(600)]
 
 OWN = """\
 model: helpdesk-router
@@ -50,7 +50,7 @@ class Demo:
 def command(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "finetune_gate.flows.cli", *arguments],
-        cwd=folder, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=280, check=False,
+        cwd=folder, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=550, check=False,
     )  # fmt: skip
 
 

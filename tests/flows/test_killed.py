@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from workshop import MODEL, Workshop, copy_workshop
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
 STEPS = ("resolve", "plan", "answer", "score", "decide", "act", "publish")
 
@@ -35,7 +35,7 @@ def killed(workshop: Workshop, scratch: Path, points: Sequence[str]) -> list[dic
     done = subprocess.run(
         [sys.executable, str(HERE / "killing.py"), str(workshop.folder), str(scratch), *points],
         env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}"},
-        capture_output=True, text=True, timeout=280, check=False,
+        capture_output=True, text=True, timeout=850, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -20,7 +20,7 @@ from workshop import FAILS, MODEL, PASSES, Workshop, copy_workshop
 
 from finetune_gate.gate.record import DecisionRecord, read_record
 
-pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.slow]
+pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.slow, pytest.mark.timeout(600)]
 STEPS = ["resolve", "plan", "answer", "score", "decide", "act", "publish"]
 
 
@@ -117,6 +117,7 @@ def test_the_same_gate_gives_the_same_decision_from_the_ui(server: Server, origi
     rules = (PASSES, "{metric: classification.f1_macro, min: 0.99, severity: warn}")
     run = server.run(gate_file=str(server.workshop.gate(*rules)), candidate="1")
     assert run["state_type"] == "COMPLETED"
+    assert run["name"] == f"{MODEL} 1"
     assert server.tasks(run) == STEPS
     assert server.workshop.champion() == "1"
 
