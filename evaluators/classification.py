@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from .absent import Unmeasured, Value
 from .asking import Ability, Failed, GenerateRequest, Generation, Message, Prompt, Request, ScoreRequest, TokenLogprobs
-from .datasets import Example, Row
+from .datasets import Dataset, Example, Row
 from .errors import Problem
 from .estimators import Confusion, Mean
 from .evaluator import Answers, Components, Datasets, EvaluatorSettings
@@ -25,6 +25,7 @@ from .label_extraction import extract_label
 from .metrics import Metric
 from .slots import fill_slots, slot_names
 
+_OWN_SLOTS = {"labels", "options"}
 DEFAULT_PROMPT = "{text}\n\nAnswer with one of these labels: {labels}.\nLabel:"
 
 
@@ -72,14 +73,7 @@ class Classification(EvaluatorSettings):
     def check(self, data: Datasets) -> list[Problem]:
         dataset = data[self.data]
         where = f"{self.title}: dataset {self.data!r} ({dataset.path})"
-        known = {*dataset.columns, "labels", "options"}
-        problems = [
-            Problem(
-                f"{self.title}.prompt", f"slot {{{slot}}}", f"a column of {self.data!r}: {', '.join(dataset.columns)}"
-            )
-            for slot in slot_names(self.prompt)
-            if slot not in known
-        ]
+        problems = self._prompt_problems(dataset)
         if self.label not in dataset.columns:
             return [*problems, Problem(where, f"no column {self.label!r}", f"one of {', '.join(dataset.columns)}")]
         wrong = [example for example in dataset.examples if example.row.get(self.label) not in self.labels]
@@ -94,6 +88,27 @@ class Classification(EvaluatorSettings):
         ]
         if len(wrong) > 5:
             problems.append(Problem(where, f"{len(wrong) - 5} more rows with an unknown label"))
+        return problems
+
+    def _prompt_problems(self, dataset: Dataset) -> list[Problem]:
+        where = f"{self.title}.prompt"
+        columns = ", ".join(dataset.columns)
+        slots = set(slot_names(self.prompt))
+        problems = [
+            Problem(where, f"slot {{{slot}}}", f"a column of {self.data!r}: {columns}")
+            for slot in sorted(slots - {*dataset.columns, *_OWN_SLOTS})
+        ]
+        if slots <= _OWN_SLOTS:
+            found = f"{self.prompt!r} holds no column of {self.data!r}"
+            problems.append(Problem(where, found, f"a slot of letters, digits and _, such as {{text}}, from {columns}"))
+        for slot in sorted(slots & _OWN_SLOTS & set(dataset.columns)):
+            found = f"slot {{{slot}}} is the list of labels, and {self.data!r} has a column of that name"
+            problems.append(Problem(where, found, "a column with another name"))
+        for slot in sorted(slots & set(dataset.columns)):
+            empty = [example.id for example in dataset.examples if example.row.get(slot) is None]
+            if empty:
+                found = f"{len(empty)} rows of {self.data!r} have no {slot!r}, the first is {empty[0]!r}"
+                problems.append(Problem(where, found, "a value in every row"))
         return problems
 
     def requests(self, data: Datasets) -> Sequence[Request]:

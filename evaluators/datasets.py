@@ -13,9 +13,10 @@ import hashlib
 import io
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +26,8 @@ from .errors import DatasetError, Problem
 
 MAX_PROBLEMS = 20
 MAX_FILE_BYTES = 4 * 2**30
+MAX_FIELD_BYTES = 16 * 2**20
+_SURROGATE = re.compile("[\ud800-\udfff]")
 Cell = str | int | float | bool | list[object] | dict[str, object] | None
 Row = Mapping[str, Cell]
 
@@ -68,8 +71,9 @@ class Dataset:
 
 def load_dataset(name: str, source: DatasetSource, folder: Path) -> Dataset:
     """Read ``source`` (relative to ``folder``). Raises DatasetError with every fault found."""
-    path = Path(source.path).expanduser()
-    path = path if path.is_absolute() else folder / path
+    if "\0" in source.path:
+        raise DatasetError(Problem(f"data.{name}", f"a path with a NUL in it: {source.path!r}", "a file's path"))
+    path = folder / source.path
     where = f"data.{name} ({path})"
     content = _read_bytes(path, where)
     rows = _rows(path, content, where)
@@ -153,6 +157,7 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _csv_rows(content: bytes, where: str, delimiter: str) -> list[tuple[str, Row]]:
+    csv.field_size_limit(MAX_FIELD_BYTES)
     reader = csv.reader(io.StringIO(_text(content, where), newline=""), delimiter=delimiter, strict=True)
     problems: list[Problem] = []
     rows: list[tuple[str, Row]] = []
@@ -192,6 +197,7 @@ def _examples(rows: list[tuple[str, Row]], source: DatasetSource, where: str) ->
     problems = list(_non_finite(rows, where))
     seen: dict[str, str] = {}
     made: Counter[str] = Counter()
+    contents: list[str] = []
     examples: list[Example] = []
     has_ids = any(source.id in row for _, row in rows)
     for place, row in rows:
@@ -210,21 +216,27 @@ def _examples(rows: list[tuple[str, Row]], source: DatasetSource, where: str) ->
                 )
                 continue
             seen[example_id] = place
+            contents.append("")
         else:
             content = json.dumps(row, sort_keys=True, ensure_ascii=False, default=str)
             example_id = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:12]
             made[example_id] += 1
+            contents.append(example_id)
             if made[example_id] > 1:
                 example_id = f"{example_id}#{made[example_id]}"
         examples.append(Example(example_id, row, _optional(row, source.group), _optional(row, source.category)))
     if problems:
         raise DatasetError(*problems[:MAX_PROBLEMS])
-    return tuple(examples)
+    # the same row twice is not two pieces of evidence
+    return tuple(
+        replace(example, group=f"same as {content}") if made[content] > 1 and example.group is None else example
+        for example, content in zip(examples, contents, strict=True)
+    )
 
 
 def _optional(row: Row, column: str) -> str | None:
     value = row.get(column)
-    return None if value is None else str(value)
+    return None if value is None or not str(value).strip() else str(value)
 
 
 def _non_finite(rows: list[tuple[str, Row]], where: str) -> Iterator[Problem]:
@@ -232,3 +244,5 @@ def _non_finite(rows: list[tuple[str, Row]], where: str) -> Iterator[Problem]:
         for column, value in row.items():
             if isinstance(value, float) and not math.isfinite(value):
                 yield Problem(f"{where} {place}", f"{column}={value}", "a finite number, or null for no value")
+            elif isinstance(value, str) and _SURROGATE.search(value):
+                yield Problem(f"{where} {place}", f"{column!a} holds half a surrogate pair", "Unicode text")

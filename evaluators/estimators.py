@@ -91,6 +91,8 @@ class Mean:
 class Ratio:
     """Sum of one component over the sum of another, or the exponential of that: perplexity, bits per byte.
 
+    Examples with nothing in the denominator (empty documents) are no evidence and do not count towards n.
+
     ``same_denominator`` says that two models are comparable only where their denominators agree example by example,
     and names what differs for the reason of the unmeasured difference. Missing values cannot be imputed.
     """
@@ -118,6 +120,9 @@ class Ratio:
         from .statistics import ratio
 
         numerator, denominator = columns[self.numerator], columns[self.denominator]
+        counts = denominator != 0
+        numerator, denominator = numerator[counts], denominator[counts]
+        groups = None if groups is None else groups[counts]
         return ratio(numerator, denominator, confidence, groups=groups, transform=self.transform, seed=seed)
 
     def difference(
@@ -130,11 +135,13 @@ class Ratio:
         ours, theirs = candidate[self.denominator], baseline[self.denominator]
         if self.same_denominator and not np.array_equal(ours, theirs):
             return Unmeasured(f"not comparable: the models differ in {self.same_denominator}")
+        counts = (ours != 0) | (theirs != 0)
+        groups = None if groups is None else groups[counts]
         return ratio_difference(
-            candidate[self.numerator],
-            ours,
-            baseline[self.numerator],
-            theirs,
+            candidate[self.numerator][counts],
+            ours[counts],
+            baseline[self.numerator][counts],
+            theirs[counts],
             confidence,
             groups=groups,
             transform=self.transform,
@@ -146,7 +153,7 @@ class Ratio:
 class Confusion:
     """A statistic of the confusion of ``label`` and ``prediction``; position ``classes`` of a prediction is invalid.
 
-    A missing prediction counts as invalid for a candidate and as right for a baseline.
+    With a prediction missing it is unmeasured: no label in its place would be the worst for every statistic.
     """
 
     statistic: str
@@ -159,10 +166,10 @@ class Confusion:
     def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
         import numpy as np
 
-        prediction = columns["prediction"]
-        missing = np.isnan(prediction)
-        filled = columns["label"] if best else np.full_like(prediction, float(self.classes))
-        return {**columns, "prediction": np.where(missing, filled, prediction)}
+        missing = int(np.isnan(columns["prediction"]).sum())
+        if not missing:
+            return columns
+        return Unmeasured(f"{missing} of {columns['prediction'].size} examples have no prediction")
 
     def estimate(
         self, columns: Columns, groups: IntArray | None, confidence: float, seed: int

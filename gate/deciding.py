@@ -181,6 +181,9 @@ def _check(
         low, high = measured.interval.low, measured.interval.high
     if not (isfinite(low) and isfinite(high) and low <= high and isfinite(bound)):
         return Check(against, bound, side, Unmeasured("the measurement is no finite interval"), "unmeasured")
+    if low == high and rule.confidence != "none":
+        reason = "its interval has no width: the examples do not differ, so nothing is known of others"
+        return Check(against, bound, side, Unmeasured(reason), "unmeasured")
     if (side == "at least" and low >= bound) or (side == "at most" and high <= bound):
         return Check(against, bound, side, measured, "passed")
     if (side == "at least" and high < bound) or (side == "at most" and low > bound):

@@ -212,8 +212,10 @@ class DecisionRecord(_Part):
         return canonical_json(self.model_dump(mode="json"))
 
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON without ``run``."""
-        evidence = self.model_dump(mode="json", exclude={"run"})
+        """SHA-256 of the canonical JSON without ``run``, models' ``origin``, and ``today`` where no waiver needs it."""
+        evidence = self.model_dump(mode="json", exclude={"run": True, "models": {"__all__": {"origin"}}})
+        if not any(rule.settings.get("waiver") for rule in self.rules):
+            del evidence["today"]
         return hashlib.sha256(canonical_json(evidence)).hexdigest()
 
 

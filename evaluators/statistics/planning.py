@@ -31,7 +31,8 @@ def required_n(estimate: Estimate, bound: float, *, power: float = 0.5, cap: int
     if estimate.standard_error is None:
         factor = reach / distance
     else:
-        factor = ((reach + normal_quantile(power) * estimate.standard_error) / distance) ** 2
+        factor = (reach + normal_quantile(power) * estimate.standard_error) / distance
+        factor = factor**2 if factor < cap else float(cap)
     if factor * estimate.n >= cap:
         return cap
     least = estimate.n + 1 if bound in estimate.interval else 2

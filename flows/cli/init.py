@@ -11,6 +11,7 @@ import click
 
 from finetune_gate.evaluators.datasets import Dataset, DatasetSource, load_dataset
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
+from finetune_gate.evaluators.slots import slot_names
 
 MAX_LABELS = 50
 
@@ -38,6 +39,9 @@ def init(gate_file: Path, model: str, holdout: Path, force: bool) -> None:
     path = os.path.relpath(holdout.resolve(), folder)
     dataset = load_dataset("holdout", DatasetSource(path=path), folder)
     text = _text_column(dataset)
+    if slot_names(f"{{{text}}}") != (text,):
+        found = f"column {text!r} cannot stand in a prompt"
+        raise ConfigurationError(Problem(str(dataset.path), found, "a name of letters, digits and _, such as text"))
     labels = _labels(dataset)
     content = gate_file_text(model, path, text, labels, len(dataset.examples))
     gate_file.write_text(content, encoding="utf-8")

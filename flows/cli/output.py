@@ -25,7 +25,7 @@ def print_problems(problems: Sequence[Problem], *, as_json: bool) -> None:
 
 
 def print_json(value: object) -> None:
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False))
 
 
 def _plain(text: str) -> str:

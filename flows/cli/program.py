@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import sys
 import traceback
 from importlib import import_module
@@ -10,7 +12,7 @@ from typing import Never
 
 import click
 
-from finetune_gate.evaluators.errors import FinetuneGateError
+from finetune_gate.evaluators.errors import FinetuneGateError, Problem
 
 from .output import EXIT, print_problems
 
@@ -51,26 +53,52 @@ def program() -> None:
 def main() -> Never:
     """Run the command line; never returns and, unless FINETUNE_GATE_DEBUG is set, never shows a traceback."""
     arguments = sys.argv[1:]
+    # names that the terminal cannot write are written as escapes: a message never fails for its letters
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        status: object = program.main(arguments, prog_name="finetune-gate", standalone_mode=False)
-    except click.exceptions.Exit as stop:
-        status = stop.exit_code
-    except click.ClickException as error:
-        error.show()
-        status = EXIT["usage"]
-    except FinetuneGateError as error:
-        print_problems(error.problems, as_json="--json" in arguments)
-        status = error.exit_status
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: nothing is lost, the next run goes on from the last finished shard", err=True)
-        status = 130
+        status = _run(arguments)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output has gone; the status stays what it is
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    problems: tuple[Problem, ...]
+    try:
+        returned: object = program.main(arguments, prog_name="finetune-gate", standalone_mode=False)
+        return returned if isinstance(returned, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        status, problems = EXIT["usage"], (Problem("command line", error.format_message(), way_out="see --help"),)
+    except FinetuneGateError as error:
+        status, problems = error.exit_status, error.problems
+    except (KeyboardInterrupt, click.Abort):
+        way_out = "run it again: nothing is lost, it goes on from the last finished shard"
+        status, problems = 130, (Problem("finetune-gate", "interrupted", way_out=way_out),)
+    except BrokenPipeError:
+        raise
     except Exception as error:  # noqa: BLE001 - the border between this program and the person in front of it
         if os.environ.get("FINETUNE_GATE_DEBUG"):
             traceback.print_exc()
-        click.echo(f"internal error: {type(error).__name__}: {error}", err=True)
-        click.echo("  This is a fault of finetune-gate. FINETUNE_GATE_DEBUG=1 shows where it happened.", err=True)
+        way_out = "this is a fault of finetune-gate; FINETUNE_GATE_DEBUG=1 shows where it happened"
+        problems = (
+            Problem("internal error", f"{type(error).__name__}: {_without_passwords(str(error))}", "", way_out),
+        )
         status = EXIT["could not evaluate"]
-    sys.exit(status if isinstance(status, int) else 0)
+    try:
+        print_problems(problems, as_json="--json" in arguments)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+    return status
+
+
+def _without_passwords(text: str) -> str:
+    return re.sub(r"(?<=://)[^\s'\"]*@", "", text)

@@ -33,6 +33,8 @@ def load_gate_file(path: Path) -> Gate:
         problems += _problems(document, error, GateFile)
     evaluators = _build_evaluators(document, problems)
     problems += _unknown_names(document, evaluators)
+    if settings is not None:
+        problems += _empty_bounds(document, settings.rules, evaluators)
     if problems or settings is None:
         raise ConfigurationError(*problems)
     digest = hashlib.sha256(document.content).hexdigest()
@@ -62,7 +64,7 @@ def load_data(gate: Gate) -> Mapping[str, Dataset]:
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:
     """``did you mean 'accuracy'?`` where something is close, else what there is."""
-    options = sorted(known)
+    options = sorted(map(str, known))
     close = difflib.get_close_matches(wrong, options, n=1)
     return f"did you mean {close[0]!r}?" if close else f"one of {', '.join(options) or 'none'}"
 
@@ -96,11 +98,17 @@ def _problems(document: Document, error: ValidationError, model: type[BaseModel]
             if isinstance(found, (dict, list)) and fault["type"] == "value_error":
                 problem = Problem(where, message)
             else:
-                problem = Problem(where, repr(cast("object", found))[:120], message)
+                problem = Problem(where, _shown(cast("object", found)), message)
         if (where, problem.found) not in seen:
             seen.add((where, problem.found))
             problems.append(problem)
     return problems
+
+
+def _shown(found: object) -> str:
+    if isinstance(found, int) and found.bit_length() > 256:
+        return "a number of hundreds of digits"
+    return repr(found)[:120]
 
 
 def _is_union_branch(key: str | int) -> bool:
@@ -180,6 +188,39 @@ def _unknown_names(document: Document, evaluators: Mapping[str, Evaluator]) -> l
         where = _place(document, ("rules",))
         way_out = "without one, no version could ever be promoted"
         problems.append(Problem(where, "every rule is a warning", "at least one blocking rule", way_out))
+    return problems
+
+
+def _empty_bounds(document: Document, rules: Sequence[Rule], evaluators: Mapping[str, Evaluator]) -> list[Problem]:
+    """Bounds that every value of a metric fulfils, or none can: 90 for a share, a margin of two for two points."""
+    metrics = {f"{title}.{metric.name}": metric for title, one in evaluators.items() for metric in one.metrics()}
+    problems: list[Problem] = []
+    for index, rule in enumerate(rules):
+        metric = metrics.get(rule.metric)
+        if metric is None:
+            continue
+        low, high = metric.low, metric.high
+        key, found, expected = "min_change", 0.0, ""
+        if rule.min is not None:
+            key, found = "min", rule.min
+            if (low is not None and found <= low) or (high is not None and found > high):
+                expected = f"above {low:g}" if high is None else f"above {low:g}, up to {high:g}"
+            if not metric.higher_is_better:
+                expected = "max: lower values of this metric are better"
+        elif rule.max is not None:
+            key, found = "max", rule.max
+            if (high is not None and found >= high) or (low is not None and found < low):
+                expected = f"at least {low:g}" if high is None else f"at least {low:g}, below {high:g}"
+            if metric.higher_is_better:
+                expected = "min: higher values of this metric are better"
+        elif low is not None and high is not None:
+            found = (rule.min_change or 0.0) - (rule.margin or 0.0)
+            key = "margin" if rule.margin else "min_change"
+            if abs(found) >= high - low:
+                expected = f"less than the metric's whole range, {high - low:g}"
+        if expected:
+            where = _place(document, ("rules", index, key))
+            problems.append(Problem(where, f"{found:g} for {rule.metric}", expected, "as it is, it decides nothing"))
     return problems
 
 

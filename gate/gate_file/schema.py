@@ -1,6 +1,6 @@
 """The JSON schema of gate files, for editors that complete and check them.
 
-    # yaml-language-server: $schema=gate-file.schema.json
+# yaml-language-server: $schema=gate-file.schema.json
 """
 
 from __future__ import annotations

@@ -6,12 +6,13 @@ gate.file.model, gate.evaluators, gate.digest
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
 from finetune_gate.evaluators.datasets import DatasetSource
 from finetune_gate.evaluators.evaluator import Evaluator
@@ -35,6 +36,14 @@ class Promotion(_Section):
     """What a decision to promote changes in the registry."""
 
     alias: str = Field(default="champion", pattern=r"^[A-Za-z0-9_-]{1,255}$", description="alias that is moved")
+
+    @field_validator("alias")
+    @classmethod
+    def _not_reserved(cls, alias: str) -> str:
+        if alias.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", alias):
+            raise ValueError("a name that MLflow reserves; expected another, such as champion")
+        return alias
+
     stage: Literal["Staging", "Production"] | None = Field(
         default=None, description="legacy stage to move to as well, for registries that still use stages"
     )

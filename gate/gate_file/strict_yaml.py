@@ -110,6 +110,10 @@ def _refuse(event: Any, path: Path) -> None:
     where = f"{path}:{event.start_mark.line + 1}"
     if getattr(event, "anchor", None):
         raise ConfigurationError(Problem(where, "an anchor or alias", "every value written out where it stands"))
-    tag = getattr(event, "tag", None) or (getattr(event, "ctag", None) and str(event.ctag))
-    if tag and tag != "None" and not str(tag).startswith("tag:yaml.org,2002:"):
+    tag = str(getattr(event, "ctag", None) or "None")
+    if tag != "None":
         raise ConfigurationError(Problem(where, f"tag {tag}", "plain values without tags"))
+    if getattr(event, "value", None) == "<<":
+        raise ConfigurationError(Problem(where, "a merge key, <<", "every value written out where it stands"))
+    if getattr(event, "version", None) or getattr(event, "tags", None):
+        raise ConfigurationError(Problem(where, "a YAML directive", "a gate file without % lines"))

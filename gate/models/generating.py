@@ -4,6 +4,9 @@ transformers' ``generate`` draws one random stream per batch and carries finishe
 has its own stream, made of its seed, its sample number and its prompt; rows that are finished leave the batch; and a
 beginning that all prompts of a batch share is read once. Two models asked the same question draw from one stream, which
 takes noise out of their comparison.
+
+Limits: that a batch changes nothing holds for float32 up to ties. In half precision, whose rounding depends on the
+shape of a batch, the first of two nearly equal tokens may be another one in another batch.
 """
 
 from __future__ import annotations

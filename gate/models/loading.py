@@ -20,6 +20,7 @@ from .declared import Json, read_json, text_config, whole_number
 from .foreign import Adapted, CausalModel, Tokenizer
 from .identity import tensor_lines
 from .manifest import shown
+from .memory import refuse_out_of_memory
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 
@@ -113,6 +114,7 @@ def _border(where: Path, what: str) -> Generator[None]:
     except (EvaluationError, KeyboardInterrupt):
         raise
     except Exception as error:
+        refuse_out_of_memory(error)
         fault = shown(f"{type(error).__name__}: {error}".replace("\n", " "), 400)
         raise ModelError(
             Problem(
@@ -157,10 +159,12 @@ def check_vocabulary(top: int, rows: int | None, where: Path) -> None:
 
 def load_causal_model(weights: Path, dtype: Dtype, device: str) -> CausalModel:
     """The causal language model in ``weights``, in evaluation mode. Raises ModelError where a tensor is missing:
-    transformers would put random numbers in its place."""
+    transformers would put random numbers in its place; where the device is none that torch can use; and where memory
+    does not hold it."""
     with _border(weights, "the model"):
         torch = _library("torch")
         _limit_threads()
+        _check_device(device)
         model, report = _library("transformers").AutoModelForCausalLM.from_pretrained(
             str(weights),
             dtype=getattr(torch, dtype),
@@ -242,6 +246,24 @@ def _check_round_trip(folder: Path, tokenizer: Tokenizer) -> None:
         )
 
 
+def _check_device(device: str) -> None:
+    """Raise ModelError where torch cannot put anything on ``device``, before weights are read for nothing."""
+    torch = _library("torch")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:  # a torch without CUDA raises the second
+        refuse_out_of_memory(error)
+        fault = shown(str(error).partition("\n")[0], 200)
+        raise ModelError(
+            Problem(
+                "device",
+                f"{shown(repr(device))} cannot be used: {fault}",
+                "a device of this machine that the installed torch can use",
+                "set execution.device: auto, or install a torch that is built for the device",
+            )
+        ) from error
+
+
 def _limit_threads() -> None:
     """No more threads than cores this process may use; torch counts the machine's. OMP_NUM_THREADS is obeyed."""
     if "OMP_NUM_THREADS" in os.environ or not hasattr(os, "sched_getaffinity"):
@@ -260,7 +282,7 @@ def _limit_threads() -> None:
 
 
 def _may_have_accelerator() -> bool:
-    if "torch" in sys.modules or sys.platform == "darwin":
+    if "torch" in sys.modules or sys.platform != "linux":  # elsewhere devices are no files
         return True
     try:
         if importlib.metadata.version("torch").endswith("+cpu"):

@@ -27,6 +27,7 @@ from .generating import Task, generate, refusal
 from .identity import effective_digest
 from .loading import Dtype, attach_adapter, check_vocabulary, context_length, load_causal_model, load_tokenizer
 from .network import DEFAULT_BATCH_TOKENS, Network
+from .precision import exact_float32
 from .protocol import Deliver, JsonScalar
 from .scoring import score
 from .tokenizing import Prompted, Renderer, Scored
@@ -73,7 +74,7 @@ class Weights:
                 self._adapted = attach_adapter(self._adapted or self._model, adapter, name, self.device, first)
                 self._adapters.add(name)
             check_vocabulary(top_id, int(self._model.get_input_embeddings().weight.shape[0]), self.folder)
-            with _switched(self._adapted, name if adapter is not None else None):
+            with exact_float32(), _switched(self._adapted, name if adapter is not None else None):
                 yield self._network
 
     def release(self, user: int) -> None:

@@ -9,10 +9,12 @@ from typing import TypeVar
 from finetune_gate.evaluators.errors import ModelError, Problem
 
 from .batching import batch_end
+from .manifest import shown
 
 Item = TypeVar("Item")
 
-_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
+_OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate", "alloc_failed")
+"""What torch's devices say; the last is cuBLAS and cuDNN, which need memory of their own at the first product."""
 
 
 def in_batches(
@@ -44,6 +46,22 @@ def in_batches(
         # only here, behind the handler, does nothing hold on to the failed batch's tensors any more
         _give_back_memory()
         budget = max(1, (end - at) // 2) * max(1, lengths[at])
+
+
+def refuse_out_of_memory(error: Exception) -> None:
+    """Raise ModelError where ``error`` says that memory ran out with nothing but the model in it; else return."""
+    if isinstance(error, ModelError):  # said already, by a trial inside a trial
+        raise error
+    fault = shown(str(error).partition("\n")[0] or type(error).__name__, 200)
+    if _is_out_of_memory(error):
+        raise ModelError(
+            Problem(
+                "memory",
+                f"the model itself does not fit: {fault}",
+                "enough memory for the model and its longest sequence",
+                "use a larger device, free what else is in its memory, or set execution.dtype: bfloat16",
+            )
+        ) from error
 
 
 def _give_back_memory() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 from .batching import Row
 from .declared import Json
 from .foreign import Cache, CausalModel
+from .memory import refuse_out_of_memory
 from .packing import Span, rows_apart
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ class Network:
             with torch.inference_mode():
                 whole = self._model(input_ids=ids, use_cache=False).logits
                 return bool(torch.equal(self._head(self._hidden(input_ids=ids)), whole))
-        except Exception:  # noqa: BLE001 -- an architecture of another build may raise anything; the general way is left
+        except Exception as error:  # noqa: BLE001 -- an architecture of another build may raise anything
+            refuse_out_of_memory(error)  # says nothing about the architecture, and would be remembered
             return False
 
     @cached_property
@@ -67,7 +69,8 @@ class Network:
             together = self.logits([Row(trunk, (first, second))], [[6, 9]], packed=False)
             apart = self.logits([Row(trunk + first), Row(trunk + second)], [[6], [6]], packed=False)
             return _alike(together, apart)
-        except Exception:  # noqa: BLE001 -- as above
+        except Exception as error:  # noqa: BLE001 -- as above
+            refuse_out_of_memory(error)
             return False
 
     @cached_property
@@ -92,7 +95,8 @@ class Network:
             ends = ([4], [0, 1], [2], [6], [6])
             apart = [self.logits([row], [end], packed=False) for row, end in zip(plain, ends, strict=True)]
             return _alike(together, _joined(apart))
-        except Exception:  # noqa: BLE001 -- as above
+        except Exception as error:  # noqa: BLE001 -- as above
+            refuse_out_of_memory(error)
             return False
 
     @cached_property
@@ -115,7 +119,8 @@ class Network:
                 rows = (long, short, (*short, more[1]), (*long, more[0]))
                 fresh = [self.following(self.tensor([row]), None, None, None) for row in rows]
                 return _alike(torch.cat([begun, gone_on]), torch.cat(fresh))
-        except Exception:  # noqa: BLE001 -- as above
+        except Exception as error:  # noqa: BLE001 -- as above
+            refuse_out_of_memory(error)
             return False
 
     def logits(self, rows: Sequence[Row], positions: Sequence[Sequence[int]], packed: bool | None = None) -> Tensor:

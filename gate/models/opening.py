@@ -30,8 +30,10 @@ def open_models(
 
     ``device``: auto (cuda, else mps, else cpu), or torch's name for one. ``dtype``: auto (the checkpoint's on cuda,
     float32 elsewhere), float32, bfloat16, float16; part of every answer's address, which the device is not.
-    ``batch_tokens``: tokens in one batch of scoring, and a fourth of those in one of generating; halved where memory
-    runs out.
+    ``batch_tokens``: tokens in one batch of scoring, and four times as many in one of generating; halved where memory
+    runs out. A batch moves answers by float32's rounding only; in half precision by some hundredths of a
+    log-probability, and now and then a greedy token. Products of float32 are computed in float32, never in TF32,
+    whatever the process was set to.
 
     Raises ModelFilesError where an adapter's base is not known, ModelError for an unknown dtype; everything about the
     files themselves is raised at first use.

@@ -14,6 +14,9 @@ from .network import Network, numbers
 from .protocol import Deliver
 from .tokenizing import Scored
 
+MAX_BRANCHED = 8192
+"""Rows with branches grow no longer: their mask has the square of their length in numbers (256 MiB in float32)."""
+
 
 @dataclass(slots=True)
 class _Pending:
@@ -70,7 +73,7 @@ def score(
             if not answer.missing:
                 deliver(read.owner, pending.pop(read.owner).answer())
 
-    rows = plan_rows(windows, limit, network.branches)
+    rows = plan_rows(windows, min(limit, MAX_BRANCHED), network.branches)
     for some in ([row for row in rows if not row.branches], [row for row in rows if row.branches]):
         in_batches(some, lambda row: row.length, batch_tokens, work)
 

@@ -46,7 +46,7 @@ E = TypeVar("E", bound=BaseException)
 _DATABASES: Final = {"sqlite": 0, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Databases that MLflow can use directly, and their ports."""
 
-_USER_INFO = re.compile(r"(?<=://)[^/@\s'\"]+@")
+_USER_INFO = re.compile(r"(?<=://)[^\s'\"]*@")
 _UNREACHABLE_WAY_OUT = (
     "start the server, or point MLFLOW_TRACKING_URI (and MLFLOW_REGISTRY_URI) at one that answers; "
     "then run again: finished work is kept"

@@ -133,8 +133,12 @@ def mlflow_metrics(record: DecisionRecord) -> dict[str, float]:
             metrics[name] = value
 
     for measurement in record.measurements:
-        add(measurement.metric, measurement.candidate)
+        if measurement.confidence != 0.95:
+            continue
+        sliced = "".join(f"[{column}={value}]" for column, value in measurement.slice.items())
+        name = measurement.metric + sliced
+        add(name, measurement.candidate)
         for role, comparison in measurement.comparisons.items():
-            add(f"{role}/{measurement.metric}", comparison.baseline)
-            add(f"vs_{role}/{measurement.metric}", comparison.difference)
+            add(f"{role}/{name}", comparison.baseline)
+            add(f"vs_{role}/{name}", comparison.difference)
     return metrics

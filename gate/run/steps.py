@@ -7,15 +7,15 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from finetune_gate.evaluators.errors import EvaluationError, Problem
+from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem
 from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 
 from ..deciding import Circumstances
 from ..deciding import decide as decide_rules
-from ..gate_file import load_data, load_gate_file
+from ..gate_file import Gate, load_data, load_gate_file
 from ..models import open_models
 from ..models.model_files import inspect_model_files
-from ..pins import identical_baselines
+from ..pins import Pins, identical_baselines
 from ..progress import Progress
 from ..record import ActionRecord, DecisionRecord, read_record, write_bytes_atomically, write_record
 from ..registry import AliasPromotion, Move, Promoter, Registry, Tracking
@@ -48,17 +48,14 @@ def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolve
     pins = registry.resolve(
         gate.file.model,
         request.candidate,
-        base=request.base or gate.file.base,
+        base=request.base or _beside(gate),
         champion=gate.file.champion,
         downloads=downloads,
         allow_files=gate.file.allow_files,
     )
-    alias = gate.file.promotion.alias
-    named = parse_spelling(gate.file.champion, gate.file.model, "champion") if gate.file.champion else None
-    if named == Spelling("alias", alias):
-        alias_at = pins.champion.version if pins.champion else None
-    else:
-        alias_at = registry.alias_version(gate.file.model, alias)
+    if request.base:
+        pins = replace(pins, base=replace(pins.base, origin="command line"))
+    alias_at = _alias_at(registry, gate, pins)
     key = run_key(request, gate, data, pins)
     return Resolved(
         request=request,
@@ -73,6 +70,30 @@ def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolve
         started=started,
         folder=request.out / key[:12],
     )
+
+
+def _beside(gate: Gate) -> str:
+    """The gate file's ``base``; a folder is relative to the gate file."""
+    folder = gate.folder / gate.file.base
+    return str(folder) if ":" not in gate.file.base and folder.is_dir() else gate.file.base
+
+
+def _alias_at(registry: Registry, gate: Gate, pins: Pins) -> str | None:
+    """Which version the promotion alias may be moved away from. Refuses a champion that is named and not there."""
+    alias, champion = gate.file.promotion.alias, gate.file.champion
+    if champion is not None and parse_spelling(champion, gate.file.model, "champion") == Spelling("alias", alias):
+        return pins.champion.version if pins.champion else None
+    serves = registry.alias_version(gate.file.model, alias)
+    if champion is not None and pins.champion is None and serves is not None:
+        raise ConfigurationError(
+            Problem(
+                "champion",
+                f"{gate.file.model} has no {champion!r}, while alias {alias!r} points to version {serves}",
+                "the version that serves, to compare with before it is replaced",
+                f'champion: "@{alias}", or null if none is to be compared with',
+            )
+        )
+    return serves
 
 
 def plan(resolved: Resolved) -> Plan:
@@ -133,7 +154,10 @@ def act(resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mappin
     tracking.log_files(run_id, [resolved.folder / RECORD_FILE, resolved.folder / SCORES_FILE])
 
     before = resolved.alias_at
-    action = ActionRecord(outcome="none", alias=promotion.alias, before=before, after=before, detail="")
+    now = resolved.registry.alias_version(resolved.gate.file.model, promotion.alias)
+    serves = now is not None and now == resolved.pins.candidate.version
+    detail = "the candidate already serves, and was left where it is" if serves else ""
+    action = ActionRecord(outcome="none", alias=promotion.alias, before=now, after=now, detail=detail)
     if resolved.request.dry_run:
         action = action.model_copy(update={"outcome": "dry_run", "detail": "dry run: nothing was changed"})
     elif record.decision == "promote":

@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
+from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, FinetuneGateError, Problem
+
 from ..progress import Progress, Silent
 from ..record import DecisionRecord
 from . import steps
@@ -61,7 +63,13 @@ def walk(request: GateRequest, *, via: Via = directly, progress: Progress | None
         finally:
             seconds[name] = round(time.monotonic() - begun, 3)
 
-    request.home.mkdir(parents=True, exist_ok=True)
+    try:
+        request.home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        way_out = "FINETUNE_GATE_HOME names another folder"
+        raise ConfigurationError(
+            Problem(str(request.home), error.strerror or str(error), "a folder to keep answers in", way_out)
+        ) from error
     downloads = Path(tempfile.mkdtemp(prefix="models-", dir=request.home))
     try:
         resolved = timed("resolve", lambda: steps.resolve(request, downloads, started))
@@ -70,7 +78,12 @@ def walk(request: GateRequest, *, via: Via = directly, progress: Progress | None
         table = timed("score", lambda: steps.score(resolved, answered))
         decided = timed("decide", lambda: steps.decide(resolved, answered, table))
         acted = timed("act", lambda: steps.act(resolved, decided, table, seconds))
-        address, url = timed("publish", lambda: steps.publish(resolved, acted, table, seconds))
+        try:
+            address, url = timed("publish", lambda: steps.publish(resolved, acted, table, seconds))
+        except (FinetuneGateError, OSError) as error:
+            done = f"{acted.record.decision} was decided and acted on, but not everything about it could be published"
+            way_out = "run the same command again: it decides the same, and publishes"
+            raise EvaluationError(Problem("publish", f"{done}: {error}", way_out=way_out)) from error
         return GateResult(acted.record, resolved.folder, address, url)
     finally:
         shutil.rmtree(downloads, ignore_errors=True)
