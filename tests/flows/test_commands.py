@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +90,23 @@ def test_the_program_says_its_version_and_its_commands(folder: Path) -> None:
     assert command(folder, "--version").stdout.startswith("finetune-gate 0.")
     shown = command(folder, "--help").stdout
     assert all(name in shown for name in ("demo", "init", "check", "run", "report"))
+
+
+@pytest.mark.parametrize(
+    "arguments", [("check", "日本.yaml"), ("check", "日本.yaml", "--json"), ("check", "a\udcff.yaml")]
+)
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8:strict", "ascii"])
+def test_a_message_never_fails_for_its_letters(folder: Path, arguments: tuple[str, ...], encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "finetune_gate.flows.cli", *arguments],
+        cwd=folder, env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_does_not_turn_an_error_into_a_block(folder: Path) -> None:
+    (folder / "gate.yaml").write_text("\n".join(f"wrong{i}: 1" for i in range(3000)))
+    script = f"{sys.executable} -m finetune_gate.flows.cli check 2>&1 >/dev/null | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 2
