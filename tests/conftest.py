@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Generator
+
+import pytest
 
 os.environ |= {
     "DO_NOT_TRACK": "1",
@@ -14,3 +18,14 @@ os.environ |= {
 }
 for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PREFECT_API_URL", "FINETUNE_GATE_HOME"):
     os.environ.pop(_name, None)
+
+
+@pytest.fixture(autouse=True)
+def mlflow_forgets() -> Generator[None]:
+    """MLflow keeps the last address it was given in the process; the next test must not find it there."""
+    yield
+    if "mlflow" in sys.modules:
+        import mlflow
+
+        mlflow.set_tracking_uri(None)  # pyright: ignore[reportArgumentType] - its own way to forget
+        mlflow.set_registry_uri(None)  # pyright: ignore[reportArgumentType]
