@@ -57,6 +57,11 @@ class Example:
     group: str | None = None
     category: str | None = None
 
+    def slice_value(self, column: str) -> str | None:
+        """What a rule's ``slice`` compares with: ``category`` is the dataset's category column, whatever its name."""
+        value = self.category if column == "category" else self.row.get(column)
+        return None if value is None else str(value)
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:

@@ -13,8 +13,16 @@ Foreign exceptions (MLflow, transformers, PyYAML, ...) are turned into these whe
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
+
+_USER_INFO = re.compile(r"(?<=://)[^\s'\"]*@")
+
+
+def without_credentials(text: str) -> str:
+    """``text`` with user and password taken out of every address in it, up to the last ``@``."""
+    return _USER_INFO.sub("", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,11 +126,7 @@ def score_evaluator(
         ScoredExample(
             example.id,
             example.group,
-            {
-                column: str(value)
-                for column in slice_columns
-                if (value := example.category if column == "category" else example.row.get(column)) is not None
-            },
+            {column: value for column in slice_columns if (value := example.slice_value(column)) is not None},
         )
         for example in evaluator.examples(data)
     )

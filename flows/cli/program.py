@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import sys
 import traceback
 from importlib import import_module
@@ -12,7 +11,7 @@ from typing import Never
 
 import click
 
-from finetune_gate.evaluators.errors import FinetuneGateError, Problem
+from finetune_gate.evaluators.errors import FinetuneGateError, Problem, without_credentials
 
 from .output import EXIT, print_problems
 
@@ -89,7 +88,7 @@ def _run(arguments: list[str]) -> int:
             traceback.print_exc()
         way_out = "this is a fault of finetune-gate; FINETUNE_GATE_DEBUG=1 shows where it happened"
         problems = (
-            Problem("internal error", f"{type(error).__name__}: {_without_passwords(str(error))}", "", way_out),
+            Problem("internal error", f"{type(error).__name__}: {without_credentials(str(error))}", "", way_out),
         )
         status = EXIT["could not evaluate"]
     try:
@@ -98,7 +97,3 @@ def _run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
     return status
-
-
-def _without_passwords(text: str) -> str:
-    return re.sub(r"(?<=://)[^\s'\"]*@", "", text)

@@ -104,15 +104,17 @@ def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
     record = result.record
     if as_json:
         action = record.run.action
+        labels = {model.role: model.label for model in record.models}
+        champion = record.role("champion")
         print_json(
             {
                 "decision": record.decision,
                 "exit_status": EXIT[record.decision],
                 "sentence": record.sentence,
                 "model": record.model,
-                "candidate": {model.role: model.label for model in record.models}.get("candidate"),
-                "base": {model.role: model.label for model in record.models}.get("base"),
-                "champion": {model.role: model.version for model in record.models}.get("champion"),
+                "candidate": labels.get("candidate"),
+                "base": labels.get("base"),
+                "champion": champion.version if champion else None,
                 "action": action.model_dump(mode="json") if action else None,
                 "dry_run": record.run.dry_run,
                 "rules": [

@@ -14,6 +14,7 @@ from finetune_gate.evaluators.catalog import BUILT_IN, evaluator_class
 from finetune_gate.evaluators.datasets import Dataset, load_dataset
 from finetune_gate.evaluators.errors import ConfigurationError, DatasetError, Problem
 from finetune_gate.evaluators.evaluator import Evaluator
+from finetune_gate.evaluators.metrics import Metric
 
 from .rules import Rule
 from .settings import Gate, GateFile
@@ -174,7 +175,7 @@ def _unknown_names(document: Document, evaluators: Mapping[str, Evaluator]) -> l
             if isinstance(wanted, str) and data and wanted not in data:
                 where = _place(document, ("evaluators", index, kind, "data"))
                 problems.append(Problem(where, f"no dataset {wanted!r}", way_out=suggestion(wanted, data)))
-    known = {f"{title}.{metric.name}" for title, evaluator in evaluators.items() for metric in evaluator.metrics()}
+    known = _metrics(evaluators)
     rules = [_mapping(rule) for rule in _items(top.get("rules"))]
     for index, rule in enumerate(rules):
         metric = rule.get("metric")
@@ -193,7 +194,7 @@ def _unknown_names(document: Document, evaluators: Mapping[str, Evaluator]) -> l
 
 def _empty_bounds(document: Document, rules: Sequence[Rule], evaluators: Mapping[str, Evaluator]) -> list[Problem]:
     """Bounds that every value of a metric fulfils, or none can: 90 for a share, a margin of two for two points."""
-    metrics = {f"{title}.{metric.name}": metric for title, one in evaluators.items() for metric in one.metrics()}
+    metrics = _metrics(evaluators)
     problems: list[Problem] = []
     for index, rule in enumerate(rules):
         metric = metrics.get(rule.metric)
@@ -224,6 +225,11 @@ def _empty_bounds(document: Document, rules: Sequence[Rule], evaluators: Mapping
     return problems
 
 
+def _metrics(evaluators: Mapping[str, Evaluator]) -> dict[str, Metric]:
+    """Every metric by the name that rules use."""
+    return {f"{title}.{metric.name}": metric for title, one in evaluators.items() for metric in one.metrics()}
+
+
 def _mapping(value: object) -> Mapping[str, object]:
     return cast("Mapping[str, object]", value) if isinstance(value, Mapping) else {}
 
@@ -245,11 +251,7 @@ def _slice_problems(index: int, rule: Rule, evaluator: Evaluator, data: Mapping[
     problems: list[Problem] = []
     for column, value in rule.slice.items():
         where = f"rules[{index}].slice.{column}"
-        values = {
-            str(found)
-            for example in evaluator.examples(data)
-            if (found := example.category if column == "category" else example.row.get(column)) is not None
-        }
+        values = {found for example in evaluator.examples(data) if (found := example.slice_value(column)) is not None}
         if not values:
             columns = {name for dataset in evaluator.reads() for name in data[dataset].columns}
             problems.append(Problem(where, f"no example has a {column!r}", way_out=suggestion(column, columns)))

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar, cast
 
-from finetune_gate.evaluators.errors import FinetuneGateError, Problem, RegistryError
+from finetune_gate.evaluators.errors import FinetuneGateError, Problem, RegistryError, without_credentials
 
 from .mlflow_types import Client, FileInfo
 
@@ -46,7 +46,6 @@ E = TypeVar("E", bound=BaseException)
 _DATABASES: Final = {"sqlite": 0, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
 """Databases that MLflow can use directly, and their ports."""
 
-_USER_INFO = re.compile(r"(?<=://)[^\s'\"]*@")
 _UNREACHABLE_WAY_OUT = (
     "start the server, or point MLFLOW_TRACKING_URI (and MLFLOW_REGISTRY_URI) at one that answers; "
     "then run again: finished work is kept"
@@ -155,7 +154,7 @@ def public_uri(uri: str) -> str:
 def plain(text: str, limit: int = 300) -> str:
     """Foreign text on one line: no control or direction characters, no credentials in addresses, at most ``limit``."""
     visible = "".join(char if char.isprintable() else " " for char in text)
-    line = _USER_INFO.sub("", " ".join(visible.split()))
+    line = without_credentials(" ".join(visible.split()))
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from finetune_gate.evaluators.asking import GenerateRequest, Request, ScoreRequest
+from finetune_gate.evaluators.asking import Request
 from finetune_gate.evaluators.evaluator import Datasets, Evaluator
 
 
@@ -15,14 +15,6 @@ class Plan:
 
     requests: tuple[Request, ...]
     wanted: int
-
-    @property
-    def scores(self) -> int:
-        return sum(isinstance(request, ScoreRequest) for request in self.requests)
-
-    @property
-    def generations(self) -> int:
-        return sum(isinstance(request, GenerateRequest) for request in self.requests)
 
 
 def make_plan(evaluators: Iterable[Evaluator], data: Datasets) -> Plan:

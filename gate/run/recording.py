@@ -12,7 +12,6 @@ from finetune_gate.evaluators.scores import ScoreTable
 from ..gate_file import Gate
 from ..pins import Pins
 from ..record import (
-    ActionRecord,
     DatasetRecord,
     DecisionRecord,
     EvaluatorRecord,
@@ -30,12 +29,9 @@ _SOFTWARE = ("finetune-gate", "mlflow", "prefect", "torch", "transformers", "tok
 
 
 def build_record(
-    resolved: Resolved,
-    decided: Decided,
-    table: ScoreTable,
-    seconds: Mapping[str, float],
-    action: ActionRecord | None,
+    resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mapping[str, float]
 ) -> DecisionRecord:
+    """The record before anything is done about it: ``run.action`` is filled in by ``act``."""
     gate, request, answered = resolved.gate, resolved.request, decided.answers.answered
     return DecisionRecord(
         model=gate.file.model,
@@ -70,7 +66,6 @@ def build_record(
             tracking_uri=resolved.registry.public_address(),
             asked=dict(answered.asked),
             stored=dict(answered.stored),
-            action=action,
         ),
     )
 

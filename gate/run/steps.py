@@ -147,7 +147,7 @@ def act(resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mappin
     promotion = resolved.gate.file.promotion
     tracking = Tracking(resolved.registry)
     promoter: Promoter = AliasPromotion(resolved.registry)
-    record = build_record(resolved, decided, table, seconds, action=None)
+    record = build_record(resolved, decided, table, seconds)
     run_id = tracking.open_run(resolved.gate.file.model, resolved.key, run_name(record), run_tags(record))
     address = tracking.record_address(run_id, RECORD_FILE)
     _write_evidence(resolved, record, table)
@@ -167,8 +167,8 @@ def act(resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mappin
         )
         action = _action(move)
         if move.outcome == "stale":
-            decided = _decide_again(resolved, decided, move)
-    record = build_record(resolved, decided, table, seconds, action)
+            record = build_record(resolved, _decide_again(resolved, decided, move), table, seconds)
+    record = record.model_copy(update={"run": record.run.model_copy(update={"action": action})})
     write_record(record, resolved.folder / RECORD_FILE)
     if not resolved.request.dry_run:
         promoter.note(resolved.pins, record.decision, record.sentence, address, record.digest())
