@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 FOLDERS := $(shell find evaluators gate flows -type d -not -name __pycache__)
 
-.PHONY: demo test lint types architecture check-all format clean
+.PHONY: demo test long-tests benchmarks lint types architecture check-all format clean
 
 $(VENV)/.packages: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +25,14 @@ demo: $(VENV)/.project  ## train, register and gate two tiny models
 
 test: $(VENV)/.project  ## every test
 	$(BIN)/python -m pytest -n auto --dist loadgroup
+
+long-tests: $(VENV)/.project  ## the parts of the tests that take long: every kill point, every byte of a cut store
+	FINETUNE_GATE_LONG_TESTS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/answers tests/flows/test_killed_plan.py
+
+benchmarks: $(VENV)/.project  ## measure against lm-evaluation-harness, a naive loop and the dense floor; best on a quiet machine
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--config-settings editable_mode=strict --editable ".[benchmarks]"
+	$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(VENV)/.project
 	$(BIN)/ruff check .

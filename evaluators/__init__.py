@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         RegistryError,
     )
     from .estimators import Confusion, Mean, Ratio
-    from .evaluator import Evaluator, EvaluatorSettings
+    from .evaluator import Evaluator, EvaluatorSettings, JudgedEvaluator
     from .measurement import Measurement, measure
     from .metrics import Metric
     from .scores import EvaluatorScores, ScoreTable, score_evaluator
@@ -41,6 +41,7 @@ _DOOR = {
     "FinetuneGateError": ".errors",
     "GenerateRequest": ".asking",
     "Generation": ".asking",
+    "JudgedEvaluator": ".evaluator",
     "Mean": ".estimators",
     "Measurement": ".measurement",
     "Message": ".asking",
@@ -78,6 +79,7 @@ __all__ = [
     "FinetuneGateError",
     "GenerateRequest",
     "Generation",
+    "JudgedEvaluator",
     "Mean",
     "Measurement",
     "Message",

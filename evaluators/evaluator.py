@@ -11,7 +11,7 @@ file handle or event loop, and never sees which model an answer came from.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -65,6 +65,31 @@ class Evaluator(Protocol):
     def settings(self) -> Mapping[str, object]:
         """Every setting as JSON values, defaults included; goes into the record."""
         ...
+
+
+@runtime_checkable
+class JudgedEvaluator(Evaluator, Protocol):
+    """An evaluator with a second round: judges read what the models answered, and are asked in the same vocabulary.
+
+    Answers and components are by the part a model plays in the run (``candidate``, ``base``, ``champion``), verdicts
+    by judge. ``score`` gives the components that need no judge, and may give none.
+    """
+
+    def judges(self) -> tuple[str, ...]:
+        """Addresses of the judges, such as ``openai:/gpt-4o`` or ``models:/judge/3``."""
+        ...
+
+    def judge_calls(self, data: Datasets) -> Mapping[str, int]:
+        """At most how many requests each judge will get, said before any model has answered."""
+        ...
+
+    def second_requests(self, data: Datasets, answers: Mapping[str, Answers]) -> Mapping[str, Sequence[Request]]:
+        """What to ask each judge. The same answers make the same requests."""
+        ...
+
+    def score_judged(
+        self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]
+    ) -> Mapping[str, Components]: ...
 
 
 class EvaluatorSettings(BaseModel):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .absent import Unmeasured, Value
 from .errors import EvaluationError, Problem
-from .evaluator import Answers, Datasets, Evaluator
+from .evaluator import Answers, Components, Datasets, Evaluator, JudgedEvaluator
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,14 @@ class ScoreTable:
 
 
 def score_evaluator(
-    evaluator: Evaluator, data: Datasets, answers_by_role: Mapping[str, Answers], slice_columns: Sequence[str] = ()
+    evaluator: Evaluator,
+    data: Datasets,
+    answers_by_role: Mapping[str, Answers],
+    slice_columns: Sequence[str] = (),
+    verdicts: Mapping[str, Answers] | None = None,
 ) -> EvaluatorScores:
     """Score one evaluator for every role, and check at this one border that what it returned can be believed.
+    ``verdicts`` are the judges' answers, for an evaluator that has some.
 
     Raises EvaluationError where an evaluator returns another number of values than examples, a component that some
     role lacks, or a value that is no finite number.
@@ -130,10 +135,13 @@ def score_evaluator(
         )
         for example in evaluator.examples(data)
     )
+    judged: Mapping[str, Components] = {}
+    if isinstance(evaluator, JudgedEvaluator):
+        judged = evaluator.score_judged(data, answers_by_role, verdicts or {})
     columns: dict[str, Mapping[str, tuple[Value, ...]]] = {}
     for role, answers in answers_by_role.items():
         where = f"evaluator {evaluator.title!r}, {role}"
-        components = evaluator.score(data, answers)
+        components = {**evaluator.score(data, answers), **judged.get(role, {})}
         columns[role] = {name: _checked(where, name, values, examples) for name, values in components.items()}
     return EvaluatorScores(evaluator.title, examples, columns)
 

@@ -20,6 +20,7 @@ from prefect.runtime import flow_run
 
 from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
 from finetune_gate.gate.gate_file import load_gate_file
+from finetune_gate.gate.progress import Lines
 from finetune_gate.gate.reports import render_markdown, rule_rows
 from finetune_gate.gate.run import GateRequest, GateResult, StepName, walk
 
@@ -93,16 +94,14 @@ def run_as_flow(request: GateRequest) -> GateResult:
     return results[0]
 
 
-class _Logged:
-    """Progress as log lines of the flow run."""
+class _Logged(Lines):
+    """Progress as log lines of the flow run, at most one every half minute within a stretch of work."""
+
+    def __init__(self) -> None:
+        super().__init__(every=30.0)
 
     def say(self, line: str) -> None:
-        get_run_logger().info(line)
-
-    def begin(self, label: str, total: int) -> None:
-        get_run_logger().info(f"{label}: {total:,} to go")
-
-    def advance(self, count: int = 1) -> None: ...
+        get_run_logger().info(line.strip())
 
 
 def _walk_as_tasks(request: GateRequest) -> GateResult:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-Role = Literal["candidate", "base", "champion"]
-"""The part a model plays in one run. ``base`` and ``champion`` are the baselines."""
+from finetune_gate.evaluators.asking import Message
 
-Layout = Literal["mlflow-transformers", "huggingface", "peft"]
-"""How model files lie on disk: MLflow's transformers flavor, a plain Hugging Face folder, a bare PEFT adapter."""
+Role = Literal["candidate", "base", "champion", "judge"]
+"""The part a model plays in one run. ``base`` and ``champion`` are the baselines; a judge reads their answers."""
+
+Layout = Literal["mlflow-transformers", "huggingface", "peft", "endpoint", "mlflow-openai", "mlflow-pyfunc"]
+"""How a model is kept: MLflow's transformers flavor, a plain Hugging Face folder, a bare PEFT adapter; behind an API,
+named directly or by MLflow's openai flavor; as Python code that loads itself (pyfunc, scikit-learn)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,79 @@ class ModelFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model behind an OpenAI-compatible API, known by address and name alone: what answers to them can change.
+
+    ``base_url`` ends with the API's version (``https://api.openai.com/v1``) and holds no credentials; the key is in the
+    environment variable ``key_variable``. ``messages`` stand in front of every prompt (MLflow's openai flavor can store
+    some). ``root`` and ``files_digest`` are those of the registered version that names it, where one does.
+    """
+
+    base_url: str
+    model: str
+    api: Literal["chat", "completions"] = "chat"
+    messages: tuple[Message, ...] = ()
+    key_variable: str = "OPENAI_API_KEY"
+    root: Path | None = None
+    registered_digest: str | None = None
+
+    @property
+    def layout(self) -> Layout:
+        return "mlflow-openai" if self.root else "endpoint"
+
+    @property
+    def digest(self) -> str:
+        messages = [[message.role, message.content] for message in self.messages]
+        about = ["endpoint", self.base_url, self.api, self.model, messages]
+        return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+    @property
+    def files_digest(self) -> str:
+        return self.registered_digest or self.digest
+
+    @property
+    def adapter(self) -> None:
+        return None
+
+    @property
+    def base_claim(self) -> str | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class PythonModel:
+    """An MLflow pyfunc or scikit-learn model: loading it runs its author's code, so the gate file must trust it.
+
+    ``digest`` covers every file: code has no smaller identity.
+    """
+
+    root: Path
+    flavor: Literal["sklearn", "python_function"]
+    digest: str
+    total_bytes: int
+
+    @property
+    def layout(self) -> Layout:
+        return "mlflow-pyfunc"
+
+    @property
+    def files_digest(self) -> str:
+        return self.digest
+
+    @property
+    def adapter(self) -> None:
+        return None
+
+    @property
+    def base_claim(self) -> str | None:
+        return None
+
+
+ModelSource = ModelFiles | Endpoint | PythonModel
+"""Where a model's answers come from. All have digest, files_digest, layout, adapter and base_claim."""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPin:
     """One model of a run, pinned.
 
@@ -51,7 +130,7 @@ class ModelPin:
     version: str | None
     run_id: str | None
     origin: str
-    files: ModelFiles
+    files: ModelSource
     adapts: ModelFiles | None = None
     """For an adapter: the model it sits on. None means the base of the run."""
 
@@ -62,15 +141,22 @@ class ModelPin:
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """The models of one run. ``champion`` is None for a first model; ``champion_note`` then says so."""
+    """The models of one run. ``champion`` is None for a first model; ``champion_note`` then says so. ``judges`` are
+    keyed as evaluators name them."""
 
     candidate: ModelPin
     base: ModelPin
     champion: ModelPin | None
     champion_note: str = ""
+    judges: Mapping[str, ModelPin] = field(default_factory=dict[str, ModelPin])
 
     def roles(self) -> tuple[ModelPin, ...]:
+        """The models under comparison: candidate, base, and champion where there is one."""
         return (self.candidate, self.base) + ((self.champion,) if self.champion else ())
+
+    def by_name(self) -> dict[str, ModelPin]:
+        """Every model of the run: those under comparison by role, judges as evaluators name them."""
+        return {**{pin.role: pin for pin in self.roles()}, **self.judges}
 
 
 def identical_baselines(pins: Pins) -> tuple[Role, ...]:

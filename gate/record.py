@@ -165,8 +165,19 @@ class ActionRecord(_Part):
     detail: str
 
 
+class UsageRecord(_Part):
+    """What a model was really asked for in this run. ``calls`` of an API, retries included."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+
+
 class RunRecord(_Part):
-    """What happened to be so when the decision was made. Not part of the evidence, nor of the digest."""
+    """What happened to be so when the decision was made. Not part of the evidence, nor of the digest. ``asked``,
+    ``stored`` and ``usage`` are by role, and for judges by their address."""
 
     key: str
     trigger: str
@@ -176,8 +187,9 @@ class RunRecord(_Part):
     software: dict[str, str]
     dry_run: bool
     tracking_uri: str
-    asked: dict[Role, int]
-    stored: dict[Role, int]
+    asked: dict[str, int]
+    stored: dict[str, int]
+    usage: dict[str, UsageRecord] = Field(default_factory=dict[str, UsageRecord])
     action: ActionRecord | None = None
 
 

@@ -19,8 +19,10 @@ _COMMANDS = {
     "demo": ("demo:demo", "Train, register and gate two tiny models: no network, no key, no GPU."),
     "init": ("init:init", "Write a commented gate file."),
     "check": ("check:check", "Check a gate file and its data; ask nothing, load nothing."),
+    "plan": ("plan:plan", "Say what a run would ask, how long it takes, and what its data can detect."),
     "run": ("run:run", "Gate a model version: promote, block or hold it."),
     "report": ("report:report", "Show a decision record again."),
+    "store": ("store:store", "Look at the store of answers, check it, prune it."),
 }
 
 

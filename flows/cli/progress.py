@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from finetune_gate.gate.progress import Progress, Silent
+from finetune_gate.gate.progress import Lines, Progress, Silent, rate_text
 
 LINE_EVERY_SECONDS = 10.0
 
@@ -22,7 +21,13 @@ def shown_progress(quiet: bool) -> Generator[Progress]:
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+        )
         with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
             yield _Bars(bars)
     else:
@@ -41,33 +46,20 @@ class _Bars:
         self._bars.console.print(line, style="dim", markup=False, highlight=False)
 
     def begin(self, label: str, total: int) -> None:
-        self._task = self._bars.add_task(label, total=total)
+        self._task = self._bars.add_task(label, total=total, rate="")
 
     def advance(self, count: int = 1) -> None:
         if self._task is not None:
             self._bars.advance(self._task, count)
+            speed = self._bars.tasks[self._task].speed
+            self._bars.update(self._task, rate=rate_text(speed) if speed else "")
 
 
-class PlainLines:
-    """``candidate answers: 512 of 1,440 (36 %), 12 s left``, at most one line every ten seconds."""
+class PlainLines(Lines):
+    """On standard error, at most one line every ten seconds."""
 
     def __init__(self) -> None:
-        self._label = ""
-        self._total = self._done = 0
-        self._begun = self._printed = 0.0
+        super().__init__(LINE_EVERY_SECONDS)
 
     def say(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)  # noqa: T201 - progress is printed
-
-    def begin(self, label: str, total: int) -> None:
-        self._label, self._total, self._done = label, total, 0
-        self._begun = self._printed = time.monotonic()
-
-    def advance(self, count: int = 1) -> None:
-        self._done += count
-        now = time.monotonic()
-        if now - self._printed >= LINE_EVERY_SECONDS or (self._done == self._total and self._printed > self._begun):
-            self._printed = now
-            left = (now - self._begun) / self._done * (self._total - self._done)
-            share = 100 * self._done // self._total
-            self.say(f"  {self._label}: {self._done:,} of {self._total:,} ({share} %), {left:.0f} s left")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
@@ -18,6 +19,11 @@ from finetune_gate.evaluators.datasets import DatasetSource
 from finetune_gate.evaluators.evaluator import Evaluator
 
 from .rules import Rule
+
+RESERVED_SCHEMES = frozenset(
+    ("auto", "models", "runs", "file", "http", "https", "s3", "gs", "abfss", "dbfs", "hdfs", "hf", "mlflow-artifacts")
+)
+"""What addresses begin with that mean something else already."""
 
 
 class _Section(BaseModel):
@@ -49,6 +55,32 @@ class Promotion(_Section):
     )
 
 
+class EndpointSettings(_Section):
+    """An OpenAI-compatible API: ``endpoints: {vllm: {base_url: http://127.0.0.1:8000/v1}}`` makes ``vllm:/NAME`` a
+    model. The entry ``openai`` stands for ``openai:/NAME`` and for MLflow's openai flavor."""
+
+    base_url: str | None = Field(
+        default=None, description="address up to and with the version; default OPENAI_BASE_URL, else OpenAI's own"
+    )
+    key: str = Field(
+        default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="environment variable with the key"
+    )
+    api: Literal["chat", "completions"] = Field(default="chat", description="which of the two the server speaks")
+    max_in_flight: int = Field(default=64, ge=1, le=1024, description="most requests at once; fewer where it refuses")
+    call_seconds: float = Field(default=120.0, gt=0, le=3600, description="deadline of one answer, retries included")
+    response_bytes: int = Field(default=4 << 20, ge=1024, description="longest response that is read")
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_address(cls, base_url: str | None) -> str | None:
+        parts = urlsplit(base_url or "http://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("an address such as http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("an address without user, password and query: name the key's variable in `key`")
+        return base_url.rstrip("/") if base_url else None
+
+
 class Execution(_Section):
     """How answers are computed. Nothing here may change a decision, except by rounding of dtype."""
 
@@ -58,6 +90,18 @@ class Execution(_Section):
         default="auto", description="tokens per batch, padding included"
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of resampling and sampling")
+    runner: Literal["local", "dask", "ray"] = Field(
+        default="local", description="where shards are answered: this process, or workers of a cluster"
+    )
+    cluster: str | None = Field(
+        default=None, description="address of a running Dask or Ray cluster; none starts one on this machine"
+    )
+    workers: int | None = Field(default=None, ge=1, le=1024, description="workers of a cluster started here")
+    store: str = Field(
+        default="local",
+        min_length=1,
+        description="where answers are shared: local (this machine), mlflow, or an fsspec URL such as s3://bucket/path",
+    )
 
 
 class GateFile(_Section):
@@ -75,10 +119,25 @@ class GateFile(_Section):
     rules: list[Rule] = Field(min_length=1, description="what must hold")
     promotion: Promotion = Promotion()
     execution: Execution = Execution()
+    endpoints: dict[str, EndpointSettings] = Field(
+        default_factory=dict, description="OpenAI-compatible APIs by the name that model addresses begin with"
+    )
+    trust: Literal["files", "code"] = Field(
+        default="files", description="code: versions that are Python code (pyfunc, scikit-learn) may run it, apart"
+    )
     allow_files: list[str] = Field(
         default_factory=list,
         description="names (globs) of files that may lie beside the model although they are never loaded",
     )
+
+    @field_validator("endpoints")
+    @classmethod
+    def _names_of_their_own(cls, endpoints: dict[str, EndpointSettings]) -> dict[str, EndpointSettings]:
+        for name in endpoints:
+            if not re.fullmatch(r"[a-z][a-z0-9-]{0,31}", name) or name in RESERVED_SCHEMES:
+                taken = ", ".join(sorted(RESERVED_SCHEMES))
+                raise ValueError(f"endpoint {name!r}; expected lower-case letters, digits and -, and none of {taken}")
+        return endpoints
 
 
 @dataclass(frozen=True, slots=True)

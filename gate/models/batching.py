@@ -21,10 +21,12 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Take the log-probability of ``target`` at ``position`` of a row, for token ``slot`` of request ``owner``."""
+    """Take the log-probabilities of ``targets`` at ``position`` of a row and at those right after it, for the tokens
+    from ``slot`` on of request ``owner``. One object for many tokens, and not one each: that would be most of the work
+    on a small model."""
 
     position: int
-    target: int
+    targets: Ids
     owner: int
     slot: int
 
@@ -153,9 +155,12 @@ def _row(context: Ids, branches: list[Ids], members: Sequence[tuple[int, int, Wi
         branch = _holder(branches, window.targets[:-1])
         if branch is None:
             continue
-        for offset, target in enumerate(window.targets):
-            position = len(context) - 1 if offset == 0 else starts[branch] + offset - 1
-            row.reads.append(Read(position, target, owner, slot + offset))
+        if branch == 0:  # it goes on where the context ends
+            row.reads.append(Read(len(context) - 1, window.targets, owner, slot))
+            continue
+        row.reads.append(Read(len(context) - 1, window.targets[:1], owner, slot))
+        if len(window.targets) > 1:
+            row.reads.append(Read(starts[branch], window.targets[1:], owner, slot + 1))
     return row
 
 

@@ -18,7 +18,7 @@ from finetune_gate.evaluators.asking import (
     TokenLogprobs,
 )
 
-from .protocol import Deliver, JsonScalar
+from .protocol import Deliver, JsonScalar, Tokens, Usage
 
 Scripted = Answer | str | float | Sequence[float] | None
 Script = Callable[[Request], Scripted] | Mapping[Request, Scripted] | Mapping[Prompt, Scripted]
@@ -44,11 +44,13 @@ class FakeModel:
         digest: str = "fake",
         abilities: Iterable[Ability] = ("generates", "scores_tokens"),
         facts: Mapping[str, JsonScalar] | None = None,
+        batched: bool = True,
     ) -> None:
         self._script = script if callable(script) else _looked_up(cast("Mapping[Request | Prompt, Scripted]", script))
         self._digest = hashlib.sha256(digest.encode()).hexdigest()
         self._abilities = frozenset(abilities)
         self._facts = dict(facts or {"kind": "fake"})
+        self._batched = batched
         self.asked: list[Request] = []
         self.calls = 0
         self.released = 0
@@ -61,8 +63,20 @@ class FakeModel:
     def abilities(self) -> frozenset[Ability]:
         return self._abilities
 
+    @property
+    def batched(self) -> bool:
+        return self._batched
+
     def facts(self) -> Mapping[str, JsonScalar]:
         return self._facts
+
+    def usage(self) -> Usage:
+        return Usage(calls=self.calls)
+
+    def tokens(self, requests: Sequence[Request]) -> Tokens:
+        """Words, of every prompt and continuation."""
+        read = sum(len(repr(request.prompt).split()) for request in requests)
+        return Tokens(read, sum(r.max_new_tokens for r in requests if isinstance(r, GenerateRequest)), exact=False)
 
     def addresses(self, requests: Sequence[Request]) -> list[str]:
         return [hashlib.sha256(f"{self._digest} {request!r}".encode()).hexdigest() for request in requests]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
@@ -81,6 +81,8 @@ class CausalModel(Protocol):
     def forward(self, **inputs: object) -> HeadOutput: ...
 
     def get_input_embeddings(self) -> Embeddings: ...
+
+    def parameters(self) -> Iterable[Tensor]: ...
 
     def eval(self) -> CausalModel: ...
 

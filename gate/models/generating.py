@@ -22,6 +22,7 @@ import numpy as np
 from finetune_gate.evaluators.asking import Answer, Failed, GenerateRequest, Generation
 
 from .batching import common_prefix
+from .caching import places_after
 from .foreign import Tokenizer
 from .memory import in_batches
 from .network import Network, numbers
@@ -103,7 +104,7 @@ def _run(network: Network, batch: Sequence[Task], finished: Callable[[Task], boo
 
     failed: dict[int, Answer] = {}
     with torch.inference_mode():
-        cache = network.new_cache()
+        cache = network.new_cache(room=max(task.request.max_new_tokens for task in batch))
         shared = common_prefix([task.ids for task in batch]) if len(batch) > 1 and network.shares_prefix else 0
         shared = shared if shared >= MIN_SHARED else 0
         if shared:
@@ -129,6 +130,7 @@ def _run(network: Network, batch: Sequence[Task], finished: Callable[[Task], boo
             if not keep:
                 return failed
             if len(keep) < len(alive):
+                keep = places_after(keep)
                 kept = network.tensor([keep])[0]
                 cache.reorder_cache(kept)
                 mask, positions = mask[kept], positions[kept]

@@ -12,13 +12,13 @@ import json
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from threading import RLock
 from typing import Literal, cast
 from weakref import ref
 
-from finetune_gate.evaluators.asking import Ability, Answer, Failed, GenerateRequest, Request, ScoreRequest
+from finetune_gate.evaluators.asking import Ability, Answer, Failed, GenerateRequest, Generation, Request, ScoreRequest
 
 from ..pins import ModelFiles
 from .declared import Json, text_config, whole_number
@@ -28,15 +28,19 @@ from .identity import effective_digest
 from .loading import Dtype, attach_adapter, check_vocabulary, context_length, load_causal_model, load_tokenizer
 from .network import DEFAULT_BATCH_TOKENS, Network
 from .precision import exact_float32
-from .protocol import Deliver, JsonScalar
+from .protocol import Deliver, JsonScalar, Tokens, Usage
 from .scoring import score
-from .tokenizing import Prompted, Renderer, Scored
+from .threads import threads_for
+from .tokenizing import Prompted, Remembering, Renderer, Scored
 
 ANSWERS = "finetune-gate answers 1"
 """The version of what an answer is. Changes with every change of rendering, scoring or generating that moves one."""
 
 ROWS_GENERATED = 4
 """Generation keeps so many times as many tokens in a batch as scoring: most of its passes compute one for each row."""
+
+CACHED_BYTES = 1 << 30
+"""On CPUs it keeps up to four times more as long as their cache takes no more than this: each pass reads all weights."""
 
 
 @dataclass(slots=True)
@@ -74,7 +78,8 @@ class Weights:
                 self._adapted = attach_adapter(self._adapted or self._model, adapter, name, self.device, first)
                 self._adapters.add(name)
             check_vocabulary(top_id, int(self._model.get_input_embeddings().weight.shape[0]), self.folder)
-            with exact_float32(), _switched(self._adapted, name if adapter is not None else None):
+            on = name if adapter is not None else None
+            with exact_float32(), threads_for(self._network.parameters, self.device), _switched(self._adapted, on):
                 yield self._network
 
     def release(self, user: int) -> None:
@@ -120,10 +125,12 @@ class LocalModel:
         self._digest = effective_digest(files, base)
         self._tokenizer: Tokenizer | None = None
         self._renderer: Renderer | None = None
+        self._remembered: Remembering | None = None
         self._top_id = -1
         self._lock = RLock()
         default = DEFAULT_BATCH_TOKENS.get(weights.device.partition(":")[0], 4096)
         self._batch_tokens = default if batch_tokens == "auto" else max(1, batch_tokens)
+        self._usage = Usage()
 
     @property
     def digest(self) -> str:
@@ -132,6 +139,23 @@ class LocalModel:
     @property
     def abilities(self) -> frozenset[Ability]:
         return frozenset(("generates", "scores_tokens"))
+
+    @property
+    def batched(self) -> bool:
+        return True
+
+    def usage(self) -> Usage:
+        return self._usage
+
+    def tokens(self, requests: Sequence[Request]) -> Tokens:
+        """Counted with the model's own tokenizer; a prompt that several continuations share is read once."""
+        rendered = self._remembering().look(requests)
+        written = sum(
+            request.max_new_tokens
+            for request, one in zip(requests, rendered, strict=True)
+            if isinstance(request, GenerateRequest) and isinstance(one, Prompted)
+        )
+        return Tokens(_read(rendered), written)
 
     def facts(self) -> Mapping[str, JsonScalar]:
         renderer = self._rendering()[1]
@@ -150,27 +174,24 @@ class LocalModel:
         }
 
     def addresses(self, requests: Sequence[Request]) -> list[str]:
-        renderer = self._rendering()[1]
-        scores = [request for request in requests if isinstance(request, ScoreRequest)]
-        others = [request for request in requests if isinstance(request, GenerateRequest)]
-        scored, prompted = iter(renderer.scored(scores)), iter(renderer.prompts(others))
-        return [
-            self._address(request, next(scored) if isinstance(request, ScoreRequest) else next(prompted))
-            for request in requests
-        ]
+        rendered = self._remembering().look(requests)
+        return [self._address(request, one) for request, one in zip(requests, rendered, strict=True)]
 
     def score(self, requests: Sequence[ScoreRequest], deliver: Deliver) -> None:
-        renderer = self._rendering()[1]
+        questions = self._remembering().take_scored(requests)
+        self._count(questions)
         with self._ready() as network:
-            score(network, renderer.scored(requests), self._limit(), self._batch_tokens, deliver)
+            score(network, questions, self._limit(), self._batch_tokens, deliver)
 
     def generate(self, requests: Sequence[GenerateRequest], deliver: Deliver) -> None:
         tokenizer, renderer = self._rendering()
+        prompts = self._remembering().take_prompts(requests)
+        self._count(prompts)
         limit, ends, turn_end = self._limit(), self._ends(tokenizer), renderer.turn_end()
         special = {tokenizer.convert_ids_to_tokens(token): token for token in tokenizer.all_special_ids}
         tasks: list[Task] = []
         twins: dict[str, list[int]] = {}
-        for owner, (request, prompt) in enumerate(zip(requests, renderer.prompts(requests), strict=True)):
+        for owner, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
             failed = prompt if isinstance(prompt, Failed) else refusal(request, len(prompt.ids), limit)
             if isinstance(prompt, Failed) or failed is not None:
                 deliver(owner, failed or Failed("the prompt cannot be rendered"))
@@ -188,14 +209,28 @@ class LocalModel:
         owners = {same[0]: same for same in twins.values()}
 
         def to_all(first: int, answer: Answer) -> None:
+            if isinstance(answer, Generation):
+                written = self._usage.completion_tokens + answer.tokens
+                self._usage = replace(self._usage, completion_tokens=written)
             for owner in owners[first]:
                 deliver(owner, answer)
 
         with self._ready() as network:
-            generate(network, tokenizer, tasks, ROWS_GENERATED * self._batch_tokens, to_all)
+            generate(network, tokenizer, tasks, self._tokens_generating(network), to_all)
+
+    def _tokens_generating(self, network: Network) -> int:
+        least = ROWS_GENERATED * self._batch_tokens
+        if self._weights.device != "cpu" or not network.caches:
+            return least
+        return max(least, min(4 * least, CACHED_BYTES // max(1, network.cache_bytes)))
+
+    def _count(self, rendered: Sequence[Scored | Prompted | Failed]) -> None:
+        self._usage = replace(self._usage, prompt_tokens=self._usage.prompt_tokens + _read(rendered))
 
     def release(self) -> None:
         """Free the weights unless another model of the run still uses them."""
+        if self._remembered is not None:
+            self._remembered.forget()
         self._weights.release(id(self))
 
     def _ready(self) -> AbstractContextManager[Network]:
@@ -210,6 +245,12 @@ class LocalModel:
                 check_vocabulary(self._top_id, whole_number(self._weights.config, "vocab_size"), self._files.root)
                 self._tokenizer, self._renderer = tokenizer, Renderer(tokenizer)
             return self._tokenizer, self._renderer
+
+    def _remembering(self) -> Remembering:
+        with self._lock:
+            if self._remembered is None:
+                self._remembered = Remembering(self._rendering()[1])
+            return self._remembered
 
     def _limit(self) -> int:
         return context_length(self._weights.config, self._rendering()[0])
@@ -235,6 +276,13 @@ class LocalModel:
                 about = ["generate", rendered.ids, rendered.rendered, *_settings(cast("GenerateRequest", request))]
         text = json.dumps([ANSWERS, self._digest, self._weights.dtype, *about], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _read(rendered: Sequence[Scored | Prompted | Failed]) -> int:
+    """Tokens that the model must read: a context that several questions share counts once."""
+    contexts = {one.context for one in rendered if isinstance(one, Scored)}
+    targets = sum(len(one.targets) for one in rendered if isinstance(one, Scored))
+    return targets + sum(map(len, contexts)) + sum(len(one.ids) for one in rendered if isinstance(one, Prompted))
 
 
 def _settings(request: GenerateRequest) -> list[object]:

@@ -38,11 +38,12 @@ from .declared import (
 )
 from .identity import adapter_entries, canonical, digest_of, effective_digest, tokenizer_entries, weights_entries
 from .manifest import Manifest, hash_files, list_files, listed, refuse_unsafe, shown
+from .mlmodel import read_flavors
 
 _LEFT_BY_READERS = frozenset({"registered_model_meta"})
 """What MLflow's own download leaves beside a model, in the store itself where that is local: no part of a version."""
 
-__all__ = ["effective_digest", "inspect_model_files"]
+__all__ = ["digest_files", "effective_digest", "inspect_model_files"]
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -98,15 +99,20 @@ def inspect_model_files(root: Path, *, allow_files: Sequence[str] = ()) -> Model
         adapter=_path(manifest, places.adapter),
         base_claim=places.base_claim,
         digest=digest_of([*entries, *tokenizer]),
-        files_digest=digest_of(
-            [
-                canonical({"path": path, "size": size, "sha256": hashes[path]})
-                for path, size in manifest.files.items()
-                if PurePosixPath(path).name not in _LEFT_BY_READERS
-            ]
-        ),
+        files_digest=digest_files(manifest, hashes),
         total_bytes=manifest.total_bytes,
         tokenizer_digest=digest_of(tokenizer) if tokenizer else None,
+    )
+
+
+def digest_files(manifest: Manifest, hashes: Mapping[str, str]) -> str:
+    """Names every file found, by path, size and content. ``hashes`` are those of `hash_files`."""
+    return digest_of(
+        [
+            canonical({"path": path, "size": size, "sha256": hashes[path]})
+            for path, size in manifest.files.items()
+            if PurePosixPath(path).name not in _LEFT_BY_READERS
+        ]
     )
 
 
@@ -146,26 +152,14 @@ def _find(manifest: Manifest) -> _Places:
 
 def _transformers_flavor(manifest: Manifest) -> Json | None:
     """The ``transformers`` section of a root ``MLmodel``; None where there is none. Only directory names are read."""
-    if "MLmodel" not in manifest.files:
-        return None
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    path = manifest.root / "MLmodel"
-    if manifest.files["MLmodel"] > 1 << 20:
-        raise ModelFilesError(Problem(str(path), "is larger than 1 MiB"))
-    try:
-        document = cast("object", YAML(typ="safe", pure=True).load(path.read_text("utf-8")))  # pyright: ignore[reportUnknownMemberType]  -- ruamel is untyped
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ModelFilesError(Problem(str(path), f"is not valid YAML: {shown(str(error))}")) from error
-    flavors = _mapping(_mapping(document).get("flavors"))
-    if flavor := _mapping(flavors.get("transformers")):
+    flavors = read_flavors(manifest)
+    if flavor := flavors.get("transformers"):
         return flavor
     if flavors and not {"config.json", "adapter_config.json"} & set(manifest.within("")):
         raise ModelFilesError(
             Problem(
-                str(path),
-                f"has the flavors {listed(sorted(str(name) for name in flavors))}",
+                f"{manifest.root}/MLmodel",
+                f"has the flavors {listed(sorted(flavors))}",
                 "the transformers flavor, or a plain Hugging Face or PEFT folder",
                 "log the model with mlflow.transformers.log_model, or its folder with log_artifacts",
             )
@@ -303,10 +297,6 @@ def _weight_files(here: Mapping[str, int]) -> list[str]:
 
 def _has_tokenizer(here: Mapping[str, int]) -> bool:
     return any(fnmatchcase(name, pattern) for name in here for pattern in VOCABULARIES)
-
-
-def _mapping(value: object) -> Json:
-    return cast("Json", value) if isinstance(value, dict) else {}
 
 
 def _claim(value: object) -> str | None:

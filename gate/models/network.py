@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from .batching import Row
+from .caching import roomy
 from .declared import Json
 from .foreign import Cache, CausalModel
 from .memory import refuse_out_of_memory
@@ -42,6 +43,10 @@ class Network:
         import torch
 
         return torch.tensor(rows, dtype=torch.long, device=self._device)
+
+    @cached_property
+    def parameters(self) -> int:
+        return sum(tensor.numel() for tensor in self._model.parameters())
 
     @cached_property
     def splits(self) -> bool:
@@ -149,10 +154,21 @@ class Network:
             for at in range(0, len(hidden), step):
                 yield self._head(hidden[None, at : at + step])[0]
 
-    def new_cache(self) -> Cache:
-        from transformers import DynamicCache
+    def new_cache(self, room: int = 0) -> Cache:
+        """An empty cache in which up to ``room`` tokens can follow the first ones without a copy."""
+        return cast("Cache", roomy(self._plain_cache(), room))
 
-        return cast("Cache", DynamicCache(config=self._model.config))  # pyright: ignore[reportArgumentType]  -- a config
+    @cached_property
+    def cache_bytes(self) -> int:
+        """What one token takes in a cache."""
+        import torch
+
+        with torch.inference_mode():
+            cache = self.new_cache()
+            self.following(self.tensor([self._probe(5, 3)]), cache, None, self.tensor([[0, 1]]))
+            layers = cast("list[object]", getattr(cache, "layers", []))
+            held = [cast("Tensor | None", getattr(layer, name, None)) for layer in layers for name in ("keys", "values")]
+            return sum(tensor.nbytes // max(1, tensor.shape[-2]) for tensor in held if tensor is not None)
 
     @property
     def shares_prefix(self) -> bool:
@@ -178,9 +194,14 @@ class Network:
     def _probe(self, *ids: int) -> tuple[int, ...]:
         return tuple(token % self._vocabulary for token in ids)
 
+    def _plain_cache(self) -> object:
+        from transformers import DynamicCache
+
+        return DynamicCache(config=self._model.config)  # pyright: ignore[reportArgumentType]  -- a config
+
     def _windowed(self) -> list[bool]:
         """Whether each layer's cache is of another kind than full attention."""
-        layers = cast("list[object]", getattr(self.new_cache(), "layers", []))
+        layers = cast("list[object]", getattr(self._plain_cache(), "layers", []))
         plain = [type(layer).__name__ == "DynamicLayer" for layer in layers]
         return [not full for full in plain] + [self._config.get("alibi") is True]
 

@@ -3,60 +3,123 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from ..pins import ModelFiles, Pins, Role
+from ..pins import Endpoint, ModelFiles, ModelPin, Pins, PythonModel
+from .addresses import EndpointEntry, Servers
 from .declared import read_json, shares_base
 from .identity import effective_digest
 from .loading import pick_device, pick_dtype
 from .local import LocalModel, Weights
 from .protocol import Model
 
+if TYPE_CHECKING:
+    from ..endpoints import EndpointLimits
+
+
+class LimitedEndpoint(EndpointEntry, Protocol):
+    """One entry of the gate file's ``endpoints``: where requests go, and how many and how long."""
+
+    @property
+    def max_in_flight(self) -> int: ...
+    @property
+    def call_seconds(self) -> float: ...
+    @property
+    def response_bytes(self) -> int: ...
+
 
 @contextmanager
 def open_models(
-    pins: Pins, *, device: str = "auto", dtype: str = "auto", batch_tokens: int | Literal["auto"] = "auto"
-) -> Generator[Mapping[Role, Model]]:
-    """One model for each role of a run::
+    pins: Pins,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_tokens: int | Literal["auto"] = "auto",
+    endpoints: Mapping[str, LimitedEndpoint] | None = None,
+) -> Generator[Mapping[str, Model]]:
+    """Every model of a run, by role, judges by their address::
 
         with open_models(pins) as models:
             models["candidate"].score(requests, deliver)
+            models["openai:/gpt-4o"].generate(requests, deliver)
 
-    Roles with the same effective digest are one object. Adapters on the same base, and that base itself, share one set
-    of weights: the base is the adapters switched off. Weights are loaded at the first question and freed at the end;
-    ``release()`` frees them earlier, once no other role needs them. Nothing is downloaded.
+    Models with the same effective digest are one object. Adapters on the same base, and that base itself, share one set
+    of weights: the base is the adapters switched off. Weights are loaded, processes started and servers asked at the
+    first question; all is freed at the end. ``release()`` frees a model's own earlier, once no other needs it. Nothing
+    is downloaded.
 
     ``device``: auto (cuda, else mps, else cpu), or torch's name for one. ``dtype``: auto (the checkpoint's on cuda,
     float32 elsewhere), float32, bfloat16, float16; part of every answer's address, which the device is not.
     ``batch_tokens``: tokens in one batch of scoring, and four times as many in one of generating; halved where memory
     runs out. A batch moves answers by float32's rounding only; in half precision by some hundredths of a
     log-probability, and now and then a greedy token. Products of float32 are computed in float32, never in TF32,
-    whatever the process was set to.
+    whatever the process was set to. ``endpoints``: the gate file's; their limits hold for every model at their address,
+    the tighter ones where two entries share it.
 
-    Raises ModelFilesError where an adapter's base is not known, ModelError for an unknown dtype; everything about the
-    files themselves is raised at first use.
+    Raises ModelFilesError where an adapter's base is not known, ModelError for an unknown dtype, ConfigurationError for
+    an API that cannot be asked; everything about the files themselves is raised at first use.
     """
     place = pick_device(device)
+    limits = _limits(endpoints or {})
     weights: dict[str, Weights] = {}
-    by_digest: dict[str, LocalModel] = {}
-    models: dict[Role, Model] = {}
-    for pin in pins.roles():
-        base = (pin.adapts or (pins.base.files if pin.role != "base" else None)) if pin.files.adapter else None
-        digest = effective_digest(pin.files, base)
-        if digest not in by_digest:
-            key, folder = _weights_of(pin.files, base, digest)
-            if key not in weights:
-                config = read_json(folder / "config.json")
-                weights[key] = Weights(folder, config, pick_dtype(dtype, place, config), place)
-            by_digest[digest] = LocalModel(pin.files, base, weights[key], batch_tokens)
-        models[pin.role] = by_digest[digest]
-    try:
+    by_digest: dict[str, Model] = {}
+    models: dict[str, Model] = {}
+    with ExitStack() as opened:
+        for name, pin in pins.by_name().items():
+            source = pin.files
+            base = _under(pin, pins)
+            digest = effective_digest(source, base) if isinstance(source, ModelFiles) else source.digest
+            if digest not in by_digest:
+                if isinstance(source, ModelFiles):
+                    key, folder = _weights_of(source, base, digest)
+                    if key not in weights:
+                        config = read_json(folder / "config.json")
+                        weights[key] = Weights(folder, config, pick_dtype(dtype, place, config), place)
+                        opened.callback(weights[key].close)
+                    by_digest[digest] = LocalModel(source, base, weights[key], batch_tokens)
+                else:
+                    by_digest[digest] = _elsewhere(source, limits)
+                    opened.callback(by_digest[digest].release)
+            models[name] = by_digest[digest]
         yield models
-    finally:
-        for shared in weights.values():
-            shared.close()
+
+
+def _elsewhere(source: Endpoint | PythonModel, limits: Mapping[str, EndpointLimits]) -> Model:
+    """A model that answers outside this process."""
+    if isinstance(source, Endpoint):
+        from ..endpoints import EndpointModel
+
+        return EndpointModel(source, limits.get(source.base_url))
+    from ..python_models import PythonPredictions
+
+    return PythonPredictions(source)
+
+
+def _limits(endpoints: Mapping[str, LimitedEndpoint]) -> dict[str, EndpointLimits]:
+    """By the address that requests go to: pins do not hold limits, which change no answer."""
+    from ..endpoints import EndpointLimits
+
+    servers = Servers(endpoints)
+    found: dict[str, EndpointLimits] = {}
+    for name, entry in endpoints.items():
+        url = servers.base_url(name)
+        tightest = found.get(url, EndpointLimits(entry.max_in_flight, entry.call_seconds, entry.response_bytes))
+        found[url] = EndpointLimits(
+            min(tightest.max_in_flight, entry.max_in_flight),
+            min(tightest.call_seconds, entry.call_seconds),
+            min(tightest.response_bytes, entry.response_bytes),
+        )
+    return found
+
+
+def _under(pin: ModelPin, pins: Pins) -> ModelFiles | None:
+    """What an adapter sits on, None for what is none, or where it is not known."""
+    if pin.files.adapter is None:
+        return None
+    base = pin.adapts or (pins.base.files if pin.role in ("candidate", "champion") else None)
+    return base if isinstance(base, ModelFiles) else None
 
 
 def _weights_of(files: ModelFiles, base: ModelFiles | None, digest: str) -> tuple[str, Path]:

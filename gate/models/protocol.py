@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from finetune_gate.evaluators.asking import Ability, Answer, GenerateRequest, Request, ScoreRequest
@@ -11,6 +12,28 @@ JsonScalar = str | int | float | bool | None
 
 Deliver = Callable[[int, Answer], None]
 """``deliver(index, answer)``: called once for each request as its answer is ready, in any order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What requests come to: tokens the model must read, and at most how many it may write. ``exact`` False: estimated
+    from the length of the text, where the tokenizer is not here. Text that several requests share is counted once."""
+
+    read: int
+    written: int
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a model was really asked for since it was opened. ``calls`` of an API, retries included; in-process models
+    have none."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    retries: int = 0
+    rate_limited: int = 0
 
 
 class Model(Protocol):
@@ -26,7 +49,19 @@ class Model(Protocol):
     @property
     def abilities(self) -> frozenset[Ability]: ...
 
+    @property
+    def batched(self) -> bool:
+        """Whether an answer's last digits may depend on what it was computed with. Then shards are asked one by one
+        and kept whole or not at all; else all is asked at once, and each answer is kept as it comes."""
+        ...
+
     def facts(self) -> Mapping[str, JsonScalar]: ...
+
+    def usage(self) -> Usage: ...
+
+    def tokens(self, requests: Sequence[Request]) -> Tokens:
+        """What ``requests`` come to, without asking anything."""
+        ...
 
     def addresses(self, requests: Sequence[Request]) -> list[str]:
         """The content address of each request's answer: model, tokenizer, rendered token ids, settings, dtype."""

@@ -8,7 +8,7 @@ from math import isfinite, nan
 
 from finetune_gate.evaluators.asking import Answer, Failed, TokenLogprobs
 
-from .batching import Read, Row, Window, fit, plan_rows, rolling_windows
+from .batching import Row, Window, fit, plan_rows, rolling_windows
 from .memory import in_batches
 from .network import Network, numbers
 from .protocol import Deliver
@@ -66,10 +66,13 @@ def score(
         return
 
     def work(rows: Sequence[Row]) -> None:
-        for read, logprob in _logprobs(network, rows):
-            answer = pending[read.owner]
-            answer.logprobs[read.slot] = logprob
-            answer.missing -= 1
+        reads, logprobs = [read for row in rows for read in row.reads], _logprobs(network, rows)
+        at = 0
+        for read in reads:
+            answer, count = pending[read.owner], len(read.targets)
+            answer.logprobs[read.slot : read.slot + count] = logprobs[at : at + count]
+            answer.missing -= count
+            at += count
             if not answer.missing:
                 deliver(read.owner, pending.pop(read.owner).answer())
 
@@ -78,27 +81,29 @@ def score(
         in_batches(some, lambda row: row.length, batch_tokens, work)
 
 
-def _logprobs(network: Network, rows: Sequence[Row]) -> list[tuple[Read, float]]:
-    """What the rows' reads ask for. Complete before anything is returned, so that a batch can be repeated."""
-    positions = [sorted({read.position for read in row.reads}) for row in rows]
-    wanted: list[tuple[int, Read]] = []
+def _logprobs(network: Network, rows: Sequence[Row]) -> list[float]:
+    """What the rows' reads ask for, in their order. Complete before anything is returned, so that a batch can be
+    repeated."""
+    import torch
+
+    positions: list[list[int]] = []
+    places: list[int] = []  # where each target's logits are, among those of all positions
     before = 0
-    for row, of_row in zip(rows, positions, strict=True):
-        place = {position: before + at for at, position in enumerate(of_row)}
-        wanted.extend((place[read.position], read) for read in row.reads)
+    for row in rows:
+        spans = [range(read.position, read.position + len(read.targets)) for read in row.reads]
+        of_row = [*spans[0]] if len(spans) == 1 else sorted({position for span in spans for position in span})
+        order = {position: before + at for at, position in enumerate(of_row)}
+        places.extend(order[position] for span in spans for position in span)
+        positions.append(of_row)
         before += len(of_row)
-    wanted.sort(key=lambda pair: pair[0])
-    found: list[tuple[Read, float]] = []
-    start = at = 0
+    targets = [target for row in rows for read in row.reads for target in read.targets]
+    where, target = network.tensor([places, targets])
+    found = torch.empty(len(targets), dtype=torch.float32, device=where.device)
+    start = 0
     for logits in network.chunks(rows, positions):
         logits = logits.float()
-        norm = logits.logsumexp(-1)
-        end = at
-        while end < len(wanted) and wanted[end][0] < start + len(logits):
-            end += 1
-        here = wanted[at:end]
-        where, targets = network.tensor([[place - start for place, _ in here], [read.target for _, read in here]])
-        values = numbers(logits[where, targets] - norm[where])
-        found.extend(zip((read for _, read in here), values, strict=True))
-        start, at = start + len(logits), end
-    return found
+        here = (where >= start) & (where < start + len(logits))
+        at = where[here] - start
+        found[here] = logits[at, target[here]] - logits.logsumexp(-1)[at]
+        start += len(logits)
+    return numbers(found)

@@ -21,13 +21,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from threading import RLock
 
-from finetune_gate.evaluators.asking import Failed, GenerateRequest, Message, Prompt, ScoreRequest
+from finetune_gate.evaluators.asking import Failed, GenerateRequest, Message, Prompt, Request, ScoreRequest
 
 from .foreign import Tokenizer
 from .manifest import shown
 
 MAX_RENDERED = 10_000_000
+MAX_REMEMBERED = 1 << 20
+"""Token ids kept between addressing and asking; some 40 MiB."""
 _TEXTS_AT_A_TIME = 1024
 
 _FIXED_DATE = "{%- macro strftime_now(format) -%}{{ format" + "".join(
@@ -193,6 +196,66 @@ class Renderer:
             if full[at : at + len(bare)] == bare:
                 return tuple(full[:at])
         return ()
+
+
+class Remembering:
+    """A renderer that keeps what it rendered until it is taken: requests are addressed first and asked later, and
+    encoding them is a good part of the work where models are small. Beyond MAX_REMEMBERED they are rendered again."""
+
+    def __init__(self, renderer: Renderer) -> None:
+        self._renderer = renderer
+        self._kept: dict[Request, Scored | Prompted | Failed] = {}
+        self._room = MAX_REMEMBERED
+        self._lock = RLock()
+
+    def look(self, requests: Sequence[Request]) -> list[Scored | Prompted | Failed]:
+        """One result for each request, in order; kept for later."""
+        with self._lock:
+            return self._found(requests, keep=True)
+
+    def take_scored(self, requests: Sequence[ScoreRequest]) -> list[Scored | Failed]:
+        """The same for requests that are asked now, and forgotten."""
+        return [one for one in self._take(requests) if not isinstance(one, Prompted)]
+
+    def take_prompts(self, requests: Sequence[GenerateRequest]) -> list[Prompted | Failed]:
+        return [one for one in self._take(requests) if not isinstance(one, Scored)]
+
+    def forget(self) -> None:
+        with self._lock:
+            self._kept.clear()
+            self._room = MAX_REMEMBERED
+
+    def _take(self, requests: Sequence[Request]) -> list[Scored | Prompted | Failed]:
+        with self._lock:
+            results = self._found(requests, keep=False)
+            for request in requests:
+                gone = self._kept.pop(request, None)
+                self._room += _size(gone) if gone is not None else 0
+            return results
+
+    def _found(self, requests: Sequence[Request], keep: bool) -> list[Scored | Prompted | Failed]:
+        new = [request for request in dict.fromkeys(requests) if request not in self._kept]
+        scores = [request for request in new if isinstance(request, ScoreRequest)]
+        others = [request for request in new if isinstance(request, GenerateRequest)]
+        fresh: dict[Request, Scored | Prompted | Failed] = dict(
+            zip((*scores, *others), (*self._renderer.scored(scores), *self._renderer.prompts(others)), strict=True)
+        )
+        results = [fresh[request] if request in fresh else self._kept[request] for request in requests]
+        for request, result in fresh.items() if keep else ():
+            if (size := _size(result)) <= self._room:
+                self._kept[request] = result
+                self._room -= size
+        return results
+
+
+def _size(result: Scored | Prompted | Failed) -> int:
+    match result:
+        case Scored():
+            return len(result.context) + len(result.targets)
+        case Prompted():
+            return len(result.ids)
+        case Failed():
+            return len(result.reason)
 
 
 def _pieces(prompt: _Text, request: ScoreRequest) -> tuple[str, str]:

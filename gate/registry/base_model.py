@@ -1,8 +1,9 @@
 """What a model was fine-tuned from: find it where the gate file says, or from what the model says of itself.
 
 A claim (a tag, a run parameter, a line in the adapter's own configuration) is evidence and no more: it is followed
-only to a registry version, a run's files, an absolute path or the local Hugging Face cache, never to the network; and
-where claims lead to different models, none is believed.
+only to a registry version, a run's files, an absolute path or the local Hugging Face cache; to an API only where the
+run's data goes anyway, because the gate file declares it or the candidate is behind it; and never to Python code. Where
+claims lead to different models, none is believed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Final
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, ModelFilesError, Problem
 
-from ..models.model_files import inspect_model_files
-from ..pins import ModelFiles, ModelPin
-from .artifacts import bring, is_there, local_path
-from .hub_cache import cached_snapshot, is_hub_id
+from ..models.addresses import OPENAI, Servers
+from ..models.inspecting import inspect_model
+from ..models.openai_flavor import fine_tuned_from
+from ..pins import Endpoint, ModelFiles, ModelPin, ModelSource
+from .artifacts import bring
+from .locating import KINDS, Place, locate
 from .mlflow_client import NotInRegistry, plain
-from .mlflow_types import LoggedModel, RunEntity
 from .registered import RegisteredVersion
 
 if TYPE_CHECKING:
@@ -36,21 +38,8 @@ CLAIM_KEYS: Final = (
 )
 """Tags and run parameters that name a base, by custom of training scripts; the first is this project's own."""
 
-_KINDS: Final = (
-    "models:/name/3, models:/name@alias, models:/m-<id>, runs:/<id>/path, a folder, or a cached hub id org/name"
-)
+_DATE: Final = r"-(\d{4}-\d{2}-\d{2}|\d{4})$"
 _NOTHING: Final = frozenset({"", "none", "null", "auto"})
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a model's files lie: ``uri`` is what people read (numbers, not aliases), ``address`` holds the files."""
-
-    uri: str
-    address: str
-    name: str | None = None
-    version: str | None = None
-    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,53 +60,57 @@ class Inspection:
     registry: Registry
     downloads: Path
     allow_files: tuple[str, ...] = ()
-    _seen: dict[str, ModelFiles] = field(default_factory=dict[str, ModelFiles])
+    servers: Servers = field(default_factory=Servers)
+    trust_code: bool = False
+    _seen: dict[tuple[str, bool], ModelSource] = field(default_factory=dict[tuple[str, bool], ModelSource])
 
-    def at(self, place: Place) -> ModelFiles:
-        """Raises RegistryError and ModelFilesError."""
-        if place.address not in self._seen:
-            root = bring(self.registry.connection, place.address, self.downloads)
-            self._seen[place.address] = inspect_model_files(root, allow_files=self.allow_files)
-        return self._seen[place.address]
+    def at(self, place: Place, *, claimed: bool = False) -> ModelSource:
+        """What is at ``place``. ``claimed``: a claim led there, and no person named it, so that it may not be code,
+        nor behind an API that this run would not send its data to anyway. Raises RegistryError and ModelFilesError."""
+        key = place.address, claimed
+        if key not in self._seen:
+            self._seen[key] = place.endpoint or inspect_model(
+                bring(self.registry.connection, place.address, self.downloads),
+                allow_files=self.allow_files,
+                trust_code=self.trust_code and not claimed,
+                servers=self.servers,
+            )
+        found = self._seen[key]
+        if claimed and isinstance(found, Endpoint) and not self._reaches(found.base_url):
+            raise ModelFilesError(
+                Problem(
+                    where=f"model {plain(place.uri)!r}",
+                    found=f"asking it would send data to {found.base_url}, and only a claim says so",
+                    expected="an API that the gate file names",
+                    way_out="name the model as `base:`, or declare the API under `endpoints:`",
+                )
+            )
+        return found
 
-
-def locate(registry: Registry, spec: str, downloads: Path, *, claimed: bool = False) -> Place:
-    """Where the model named by ``spec`` lies: ``models:/name/3``, ``models:/name@alias``, ``models:/m-<id>``,
-    ``runs:/<id>/path``, a folder, or a Hugging Face id (``org/name``, ``org/name@revision``) that is in the local
-    cache. ``claimed``: the text is not the gate file's, so that only an absolute path is a path.
-
-    Raises ConfigurationError or NotInRegistry if there is no such thing, RegistryError if the registry does not answer.
-    """
-    text = spec.strip()
-    if text.startswith("models:/"):
-        return _registered(registry, text)
-    if text.startswith("runs:/"):
-        return _of_run(registry, text)
-    folder = local_path(text) if text.startswith("file:") else _folder(text, claimed)
-    if folder is not None and folder.is_dir():
-        return Place(str(folder), str(folder.resolve()))
-    found = "there is no such folder" if folder is not None else "that is no kind of address known here"
-    if is_hub_id(text):
-        snapshot = cached_snapshot(text, downloads)
-        if snapshot is not None:
-            return Place(snapshot.uri, str(snapshot.folder))
-        found = "there is no such folder, and no model of that id in the local Hugging Face cache"
-    raise ConfigurationError(
-        Problem(
-            where=f"base {plain(text)!r}",
-            found=found,
-            expected=_KINDS,
-            way_out="correct `base:`, or fetch it first (`hf download ORG/NAME`): a gate run fetches nothing itself",
-        )
-    )
+    def _reaches(self, base_url: str) -> bool:
+        named = {
+            found.base_url for (_, claimed), found in self._seen.items() if not claimed and isinstance(found, Endpoint)
+        }
+        return base_url in named | self.servers.declared_urls()
 
 
-def claims_at(registry: Registry, place: Place, files: ModelFiles) -> tuple[Claim, ...]:
-    """Every claim about the base of the model at ``place``, the most deliberate first, the files' own last."""
-    own = (Claim("the model's own files", files.base_claim),) if files.base_claim else ()
+def claims_at(registry: Registry, place: Place, source: ModelSource) -> tuple[Claim, ...]:
+    """Every claim about the base of the model at ``place``, the most deliberate first, the model's own last."""
     if not place.name or not place.version:
-        return own
-    return _registry_claims(registry, registry.version(place.name, place.version)) + own
+        return _own_claims(source, ())
+    told = _registry_claims(registry, registry.version(place.name, place.version))
+    return told + _own_claims(source, told)
+
+
+def _own_claims(source: ModelSource, told: Sequence[Claim]) -> tuple[Claim, ...]:
+    """What files or name of a model say. The name of a fine-tuned model dates its base (``gpt-4o-mini-2024-07-18``):
+    where another claim says the same without the date, that one stands."""
+    if source.base_claim:
+        return (Claim("the model's own files", source.base_claim),)
+    base = fine_tuned_from(source.model) if isinstance(source, Endpoint) else None
+    if base is None or f"{OPENAI}:/{re.sub(_DATE, '', base)}" in {claim.text for claim in told}:
+        return ()
+    return (Claim("the model's own name", f"{OPENAI}:/{base}"),)
 
 
 def _registry_claims(registry: Registry, version: RegisteredVersion) -> tuple[Claim, ...]:
@@ -156,7 +149,7 @@ def find_base(registry: Registry, claims: Sequence[Claim], inspection: Inspectio
                 where=f"base of {label}",
                 found="; ".join(notes) if notes else "nothing says what it was fine-tuned from",
                 expected="the model that it was fine-tuned from",
-                way_out=f"write `base:` in the gate file, or set the version's tag 'finetune_gate.base': {_KINDS}",
+                way_out=f"write `base:` in the gate file, or set the version's tag 'finetune_gate.base': {KINDS}",
             )
         )
     if len({files.digest for _, _, files in followed}) > 1:
@@ -177,7 +170,7 @@ def champion_adapts(
     registry: Registry,
     champion: ModelPin,
     claims: tuple[Sequence[Claim], Sequence[Claim]],
-    ground: ModelFiles,
+    ground: ModelSource,
     inspection: Inspection,
     *,
     told: bool,
@@ -192,7 +185,7 @@ def champion_adapts(
     if champion.files.adapter is None or {claim.text for claim in ours} & {claim.text for claim in theirs}:
         return None
     followed, notes = _follow(registry, theirs, inspection)
-    found = {files.digest: files for _, _, files in followed}
+    found = {files.digest: files for _, _, files in followed if isinstance(files, ModelFiles)}
     if ground.digest in found or (told and not found):
         return None
     if len(found) == 1:
@@ -203,21 +196,21 @@ def champion_adapts(
             found="it is an adapter, and of which model cannot be told: "
             + ("; ".join([*notes, *(str(claim) for claim, _, _ in followed)]) or "nothing says"),
             expected="the model that it sits on",
-            way_out=f"set the tag 'finetune_gate.base' of {champion.label}: {_KINDS}",
+            way_out=f"set the tag 'finetune_gate.base' of {champion.label}: {KINDS}",
         )
     )
 
 
 def _follow(
     registry: Registry, claims: Sequence[Claim], inspection: Inspection
-) -> tuple[list[tuple[Claim, Place, ModelFiles]], list[str]]:
+) -> tuple[list[tuple[Claim, Place, ModelSource]], list[str]]:
     """Where the claims lead, and for each that leads nowhere, why."""
-    followed: list[tuple[Claim, Place, ModelFiles]] = []
+    followed: list[tuple[Claim, Place, ModelSource]] = []
     notes: list[str] = []
     for claim in claims:
         try:
-            place = locate(registry, claim.text, inspection.downloads, claimed=True)
-            followed.append((claim, place, inspection.at(place)))
+            place = locate(registry, claim.text, inspection.downloads, inspection.servers, foreign=True)
+            followed.append((claim, place, inspection.at(place, claimed=True)))
         except (ConfigurationError, NotInRegistry, ModelFilesError) as error:
             notes.append(f"{claim}: {error.problems[0].found}")
     return followed, notes
@@ -225,61 +218,3 @@ def _follow(
 
 def _short(digest: str) -> str:
     return digest.removeprefix("sha256:")[:12]
-
-
-def _folder(text: str, claimed: bool) -> Path | None:
-    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text):
-        return None
-    path = Path(text)
-    return None if claimed and not path.is_absolute() else path.expanduser()
-
-
-def _registered(registry: Registry, text: str) -> Place:
-    rest = text.removeprefix("models:/").strip("/")
-    if re.fullmatch(r"m-[0-9a-f]{8,64}", rest):
-        with registry.connection.doing(f"read logged model {rest}"):
-            logged = registry.connection.client.get_logged_model(rest)
-        return Place(f"models:/{rest}", logged.artifact_location, run_id=logged.source_run_id or None)
-    name, _, _ = rest.partition("/")
-    if "/" not in rest:
-        name, _, _ = rest.rpartition("@")
-    version, _ = registry.pick(name or rest, text, "base")
-    return registry.place(version)
-
-
-def _of_run(registry: Registry, text: str) -> Place:
-    run_id, _, path = text.removeprefix("runs:/").strip("/").partition("/")
-    connection = registry.connection
-    if not re.fullmatch(r"[A-Za-z0-9][\w-]{0,255}", run_id) or ".." in path.split("/"):
-        raise ConfigurationError(Problem(f"base {plain(text)!r}", "that is no run's address", _KINDS))
-    with connection.doing(f"read run {run_id}"):
-        run = connection.client.get_run(run_id)
-    address = f"{run.info.artifact_uri.rstrip('/')}/{path}".rstrip("/")
-    if path and not is_there(connection, address):
-        return _logged_beside(registry, text, run, path)
-    return Place(text, address, run_id=run_id)
-
-
-def _logged_beside(registry: Registry, text: str, run: RunEntity, path: str) -> Place:
-    """Since MLflow 3 a logged model lies beside its run's files, and is still called ``runs:/<id>/<its name>``."""
-    name, _, inside = path.partition("/")
-    connection = registry.connection
-    found: list[LoggedModel] = []
-    if "'" not in name:
-        with connection.doing(f"look for logged models of run {run.info.run_id}"):
-            models = connection.client.search_logged_models([run.info.experiment_id], f"name = '{name}'")
-        found = [model for model in models if model.source_run_id == run.info.run_id]
-    if len(found) == 1:
-        address = f"{found[0].artifact_location.rstrip('/')}/{inside}".rstrip("/")
-        return Place(text, address, run_id=run.info.run_id)
-    several = ", ".join(f"models:/{model.model_id}" for model in found)
-    raise ConfigurationError(
-        Problem(
-            where=f"base {plain(text)!r}",
-            found=f"the run has {len(found)} logged models of that name: {several}"
-            if found
-            else f"the run has no files and no logged model under {plain(path)!r}",
-            expected=_KINDS,
-            way_out="name one of them as `base:`" if found else "correct the path: the run's page in MLflow lists them",
-        )
-    )

@@ -5,7 +5,7 @@
     pins.candidate.version, pins.base.uri, pins.champion
 
 An alias or ``latest`` is asked for once; from then on there are only numbers. Models are brought here as files and
-inspected, never loaded through MLflow.
+inspected as data: nothing of them runs here.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem, RegistryError
 
-from ..pins import ModelFiles, ModelPin, Pins, Role, identical_baselines
-from .base_model import Inspection, Place, champion_adapts, claims_at, find_base, locate
+from ..models.addresses import EndpointEntry, Servers
+from ..pins import ModelFiles, ModelPin, ModelSource, Pins, Role, identical_baselines
+from .base_model import Inspection, champion_adapts, claims_at, find_base
+from .locating import KINDS, Place, locate
 from .mlflow_client import Connection, NotInRegistry, connect, plain
 from .mlflow_types import ModelEntity
 from .registered import INTENT_TAG, Intent, RegisteredVersion, parse_spelling
@@ -44,9 +46,10 @@ class Registry:
         """The registry's address, without user and password."""
         return self.connection.label
 
-    def aliases(self, model: str) -> dict[str, str]:
-        """Alias to version number. Raises ConfigurationError if there is no such model."""
-        return {alias: str(version) for alias, version in self._model(model).aliases.items()}
+    def aliases(self, model: str, key: str = "model") -> dict[str, str]:
+        """Alias to version number. Raises ConfigurationError if there is no such model; ``key`` is where the gate file
+        names it."""
+        return {alias: str(version) for alias, version in self._model(model, key).aliases.items()}
 
     def alias_version(self, model: str, alias: str) -> str | None:
         """The version that ``alias`` points to now, None if there is no such alias."""
@@ -76,7 +79,7 @@ class Registry:
     def pick(self, model: str, text: str, what: str = "candidate") -> tuple[RegisteredVersion, str]:
         """The version that ``text`` names, and how it was found. Raises ConfigurationError listing what exists."""
         spelling = parse_spelling(text, model, what)
-        aliases = self.aliases(model)
+        aliases = self.aliases(model, what if what in ("base", "judge") else "model")
         number: str | None = spelling.value
         origin, missing = f"version {number}", f"registered model {model!r} has no version {number}"
         if spelling.kind == "alias":
@@ -130,24 +133,30 @@ class Registry:
         champion: str | None = "@champion",
         downloads: Path,
         allow_files: Sequence[str] = (),
+        endpoints: Mapping[str, EndpointEntry] | None = None,
+        trust_code: bool = False,
+        judges: Sequence[str] = (),
     ) -> Pins:
-        """Pin candidate, base and champion, and bring their files here.
+        """Pin candidate, base, champion and judges, and bring their files here.
 
-        ``candidate`` and ``champion`` are spelled as `parse_spelling` reads them; ``base`` as `base_model.locate`
-        does, or ``auto`` for what the candidate says of itself. ``champion`` None, or an alias that is not there yet:
-        judged against the base alone, and ``champion_note`` says so. Files that are not on this machine go below
-        ``downloads``. After a run that was killed while it promoted this very candidate, the champion is the one
+        ``candidate`` and ``champion`` are spelled as `parse_spelling` reads them; ``base`` and ``judges`` as `locate`
+        does, ``base`` also ``auto`` for what the candidate says of itself. ``champion`` None, or an alias that is not
+        there yet: judged against the base alone, and ``champion_note`` says so. Files that are not on this machine go
+        below ``downloads``. After a run that was killed while it promoted this very candidate, the champion is the one
         from before, so that the repeated run decides the same.
 
+        ``endpoints`` are the APIs that addresses can begin with, besides ``openai``. ``trust_code``: candidate,
+        champion, and a base or judge that is named here, may be Python code; a base that is only claimed never.
+
         Raises ConfigurationError (named wrongly, or the base cannot be told), RegistryError (unreachable, not
-        ready), ModelFilesError (unsafe files) and EvaluationError (the candidate is its own base).
+        ready), ModelFilesError (unsafe files, code without trust) and EvaluationError (the candidate is its own base).
         """
-        inspection = Inspection(self, downloads, tuple(allow_files))
+        inspection = Inspection(self, downloads, tuple(allow_files), Servers(endpoints), trust_code)
         version, origin = self.pick(model, candidate)
         place = self.place(version)
         before, before_origin, note = self._champion(model, champion, version)
         before_place = self.place(before) if before else None
-        told = None if base == "auto" else self._told_base(base, downloads)
+        told = None if base == "auto" else self._told(base, "base", inspection)
 
         candidate_pin = _pin("candidate", place, origin, inspection.at(place))
         claims = claims_at(self, place, candidate_pin.files)
@@ -157,6 +166,7 @@ class Registry:
             base_pin = _pin("base", told, "gate file", inspection.at(told))
         base_pin = self._grounded(base_pin, inspection)
         if candidate_pin.files.adapter is not None:
+            _refuse_no_ground(candidate_pin, base_pin)
             candidate_pin = replace(candidate_pin, adapts=base_pin.adapts)
         champion_pin: ModelPin | None = None
         if before_place:
@@ -165,34 +175,48 @@ class Registry:
             both = (claims, claims_at(self, before_place, champion_pin.files))
             ground = base_pin.adapts or base_pin.files
             own = champion_adapts(self, champion_pin, both, ground, inspection, told=told is not None)
+            if own is None:
+                _refuse_no_ground(champion_pin, base_pin)
             champion_pin = replace(champion_pin, adapts=own or base_pin.adapts)
-        pins = Pins(candidate_pin, base_pin, champion_pin, note)
+        pins = Pins(
+            candidate_pin, base_pin, champion_pin, note, {text: self._judge(text, inspection) for text in judges}
+        )
         _refuse_own_base(pins)
         return pins
 
-    def _grounded(self, base: ModelPin, inspection: Inspection) -> ModelPin:
-        """``base`` with the model it sits on, if it is itself an adapter."""
-        if base.files.adapter is None:
-            return base
-        place = Place(base.uri, str(base.files.root), base.name, base.version, base.run_id)
-        under = find_base(self, claims_at(self, place, base.files), inspection, f"base {base.label}, an adapter")
-        if under.files.adapter is not None:
+    def _judge(self, text: str, inspection: Inspection) -> ModelPin:
+        if text in get_args(Role):
+            found = "that is the name of a part in the run"
+            raise ConfigurationError(Problem(f"judge {text!r}", found, KINDS, "name the judge by its address"))
+        place = self._told(text, "judge", inspection)
+        return self._grounded(_pin("judge", place, "evaluator", inspection.at(place)), inspection)
+
+    def _grounded(self, pin: ModelPin, inspection: Inspection) -> ModelPin:
+        """``pin`` with the model it sits on, if it is an adapter."""
+        if pin.files.adapter is None:
+            return pin
+        place = Place(pin.uri, str(pin.files.root), pin.name, pin.version, pin.run_id)
+        under = find_base(self, claims_at(self, place, pin.files), inspection, f"{pin.role} {pin.label}, an adapter")
+        if not isinstance(under.files, ModelFiles) or under.files.adapter is not None:
+            another = "sits on another adapter" if under.files.adapter else "the claims lead to no model files"
             raise EvaluationError(
                 Problem(
-                    where=f"base {base.label}",
-                    found=f"it is an adapter, and sits on another adapter, {under.label}",
+                    where=f"{pin.role} {pin.label}",
+                    found=f"it is an adapter, and {another}, {under.label}",
                     expected="a model with weights of its own, or an adapter on one",
-                    way_out="register adapter and model merged (merge_and_unload), and name that as `base:`",
+                    way_out=f"register adapter and model merged (merge_and_unload), and name that as `{pin.role}:`",
                 )
             )
-        return replace(base, adapts=under.files)
+        return replace(pin, adapts=under.files)
 
-    def _told_base(self, base: str, downloads: Path) -> Place:
+    def _told(self, text: str, what: Role, inspection: Inspection) -> Place:
+        """Where the model is that a person named. A judge has no folder to start from: evaluators are not told where
+        the gate file lies."""
         try:
-            return locate(self, base, downloads)
+            return locate(self, text, inspection.downloads, inspection.servers, what=what, foreign=what == "judge")
         except NotInRegistry as error:
             raise ConfigurationError(
-                Problem(f"base {base!r}", error.problems[0].found, "a model that exists", "correct `base:`")
+                Problem(f"{what} {text!r}", error.problems[0].found, "a model that exists", f"correct `{what}:`")
             ) from error
 
     def _champion(
@@ -228,7 +252,7 @@ class Registry:
                 )
             ) from error
 
-    def _model(self, model: str) -> ModelEntity:
+    def _model(self, model: str, key: str) -> ModelEntity:
         try:
             with self.connection.doing(f"read registered model {model!r}"):
                 return self.connection.client.get_registered_model(model)
@@ -237,11 +261,11 @@ class Registry:
             close = difflib.get_close_matches(model, names, n=3, cutoff=0.5)
             raise ConfigurationError(
                 Problem(
-                    where=f"model {model!r}",
+                    where=f"{key} {model!r}",
                     found=f"MLflow at {self.connection.label} has no registered model of that name",
                     expected=_some(names) if names else "a registered model, and there are none",
                     way_out=_did_you_mean(close)
-                    or "correct `model:` in the gate file, or set MLFLOW_TRACKING_URI to the registry that holds it",
+                    or f"correct `{key}:` in the gate file, or set MLFLOW_TRACKING_URI to the registry that holds it",
                 )
             ) from error
 
@@ -258,8 +282,20 @@ class Registry:
         return sorted(names)
 
 
-def _pin(role: Role, place: Place, origin: str, files: ModelFiles) -> ModelPin:
+def _pin(role: Role, place: Place, origin: str, files: ModelSource) -> ModelPin:
     return ModelPin(role, place.uri, place.name, place.version, place.run_id, origin, files)
+
+
+def _refuse_no_ground(adapter: ModelPin, base: ModelPin) -> None:
+    if not isinstance(base.adapts or base.files, ModelFiles):
+        raise ConfigurationError(
+            Problem(
+                where=f"base {base.label}",
+                found=f"{adapter.role} {adapter.label} is an adapter, and cannot sit on what has no files ({base.uri})",
+                expected="the files of the model that it was trained on",
+                way_out="correct `base:`, or register adapter and model merged (merge_and_unload)",
+            )
+        )
 
 
 def _refuse_own_base(pins: Pins) -> None:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 from finetune_gate.evaluators.scores import ScoreTable
 
+from ..progress import duration_text
 from ..record import DecisionRecord
 from .inert import spelled_out
 from .markdown import RECORD_FILE
 from .matrices import ConfusionMatrix, confusion_matrices
-from .numbers import duration_text, share_text
+from .numbers import share_text
 from .plots import WIDTH, plots_of
 from .rows import (
     DECISION_MARKS,

@@ -89,18 +89,6 @@ def share_text(part: int, whole: int) -> str:
     return f"all {whole:,}" if part >= whole else f"{part:,} of {whole:,}"
 
 
-def duration_text(seconds: float) -> str:
-    """``0.4 s``, ``42 s``, ``3 min 05 s``, ``2 h 07 min``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def reason_text(reason: str, *, limit: int = 160) -> str:
     """Why something was not measured, short enough to stand where a number would."""
     return inert_text(reason, limit=limit) or "no reason given"

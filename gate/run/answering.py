@@ -1,119 +1,133 @@
-"""Run a plan: ask every model what is not in the answer store yet, shard by shard.
+"""Run a plan: ask every model what is not in the answer store yet, then the judges what the answers give rise to.
 
-Shards are cut from the whole plan, before looking at the store, and kept whole or not at all. So a run that was killed
-asks the same shards again in the same batches as one that was not, and ends with the same bits: the last digits of a
-log-probability depend on what it was computed together with.
+Models whose answers depend a little on what they are computed with are asked shard by shard, and a shard is kept whole
+or not at all (see ``shards``). Of the others (APIs) every answer is kept as it comes: it may have cost money.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from math import isfinite
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
-from finetune_gate.evaluators.asking import (
-    Answer,
-    Failed,
-    GenerateRequest,
-    Prompt,
-    Request,
-    ScoreRequest,
-    TokenLogprobs,
-)
+from finetune_gate.evaluators.asking import Answer, GenerateRequest, Request
+from finetune_gate.evaluators.evaluator import Datasets, Evaluator, JudgedEvaluator
 
-from ..models.protocol import Model
+from ..answers import ModelKey
+from ..models.protocol import Model, Usage
 from ..pins import Role
 from ..progress import Progress
-from .answer_store import AnswerStore
-from .plan import Plan
+from .plan import Plan, make_second_plan
+from .shards import Answers, InProcess, Runner, Shard, cut_shards
+from .shards import ask as ask_model
 
-SHARD_SCORES = 256
-SHARD_GENERATIONS = 64
+
+class Store(Protocol):
+    """What answering needs of an answer store."""
+
+    def get(self, addresses: Sequence[str]) -> dict[str, Answer]: ...
+
+    def put(self, answers: Mapping[str, Answer], model: ModelKey) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Answers by role, and how many were asked of the model or found in the store."""
+    """Answers by role, verdicts by judge; and by either's name, how many were asked of the model, how many found in
+    the store, and what asking came to."""
 
     answers: Mapping[Role, Mapping[Request, Answer]]
-    asked: Mapping[Role, int]
-    stored: Mapping[Role, int]
+    asked: Mapping[str, int]
+    stored: Mapping[str, int]
+    verdicts: Mapping[str, Mapping[Request, Answer]] = field(default_factory=dict[str, Mapping[Request, Answer]])
+    usage: Mapping[str, Usage] = field(default_factory=dict[str, Usage])
 
 
-def answer_plan(models: Mapping[Role, Model], plan: Plan, store: AnswerStore, progress: Progress) -> Answered:
-    """Answers for every role. What a model is not able to do is ``Failed`` with that reason, for these requests."""
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What answering works with. ``labels`` name models for people, by role or judge; ``runner`` answers shards."""
+
+    models: Mapping[str, Model]
+    store: Store
+    progress: Progress
+    labels: Mapping[str, str] = field(default_factory=dict[str, str])
+    runner: Runner = field(default_factory=InProcess)
+
+
+def answer_plan(
+    asking: Asking,
+    roles: Sequence[Role],
+    plan: Plan,
+    evaluators: Iterable[Evaluator] = (),
+    data: Datasets | None = None,
+) -> Answered:
+    """Answers for every role and verdicts of every judge. What a model is not able to do is ``Failed`` with that
+    reason, for these requests."""
     answers: dict[Role, Mapping[Request, Answer]] = {}
-    asked: dict[Role, int] = {}
-    stored: dict[Role, int] = {}
-    shards = list(cut_shards(plan.requests))
-    remaining = list(models.values())
-    for role, model in models.items():
-        addresses = dict(zip(plan.requests, model.addresses(plan.requests), strict=True))
-        known = store.get(list(addresses.values()))
-        found: dict[Request, Answer] = {
-            request: known[address] for request, address in addresses.items() if address in known
-        }
-        missing = len(plan.requests) - len(found)
-        if missing:
-            progress.begin(f"{role} answers", missing)
-        for shard in shards:
-            wanted = [request for request in shard if request not in found]
-            if wanted:
-                fresh = _ask(role, model, wanted, progress)
-                store.put({addresses[request]: answer for request, answer in fresh.items()})
-                found |= fresh
-        remaining.pop(0)
-        if not any(later is model for later in remaining):
+    verdicts: dict[str, Mapping[Request, Answer]] = {}
+    asked: dict[str, int] = {}
+    stored: dict[str, int] = {}
+    judged = [evaluator for evaluator in evaluators if isinstance(evaluator, JudgedEvaluator)]
+    judges = dict.fromkeys(judge for evaluator in judged for judge in evaluator.judges())
+    remaining = [*roles, *judges]
+
+    def answer(name: str, requests: Sequence[Request]) -> Answers:
+        remaining.remove(name)
+        found, asked[name] = _answer_one(asking, name, requests)
+        stored[name] = len(requests) - asked[name]
+        model = asking.models[name]
+        if not any(asking.models[later] is model for later in remaining):
             model.release()
-        answers[role] = found
-        asked[role] = missing
-        stored[role] = len(plan.requests) - missing
-    return Answered(answers, asked, stored)
+        return found
+
+    for role in roles:
+        answers[role] = answer(role, plan.requests)
+    second = make_second_plan(judged, data or {}, {**answers})
+    for judge in judges:
+        verdicts[judge] = answer(judge, second.get(judge, ()))
+    usage = {name: asking.models[name].usage() for name in asked}
+    return Answered(answers, asked, stored, verdicts, usage)
 
 
-def cut_shards(requests: Iterable[Request]) -> Iterable[tuple[Request, ...]]:
-    """Requests of one kind and similar length, longest first; those with one prompt side by side."""
-    scores = [request for request in requests if isinstance(request, ScoreRequest)]
-    generations = [request for request in requests if isinstance(request, GenerateRequest)]
-    for kind, size in ((scores, SHARD_SCORES), (generations, SHARD_GENERATIONS)):
-        ordered = sorted(kind, key=lambda request: (-_length(request), _text(request.prompt), repr(request)))
-        for start in range(0, len(ordered), size):
-            yield tuple(ordered[start : start + size])
+def _answer_one(asking: Asking, name: str, requests: Sequence[Request]) -> tuple[Answers, int]:
+    """All answers of one model, and how many had to be asked for."""
+    model = asking.models[name]
+    key = ModelKey(model.digest, asking.labels.get(name, name))
+    addresses = dict(zip(requests, model.addresses(requests), strict=True))
+    known = asking.store.get(list(addresses.values()))
+    found: Answers = {request: known[address] for request, address in addresses.items() if address in known}
+    missing = [request for request in requests if request not in found]
+
+    def keep(fresh: Mapping[Request, Answer]) -> None:
+        asking.store.put({addresses[request]: answer for request, answer in fresh.items()}, key)
+        found.update(fresh)
+
+    shards = list(cut_shards(requests)) if model.batched and missing else []
+    for stage, wanted in _stages(missing):
+        asking.progress.begin(f"{name}: {stage}", len(wanted))
+        if model.batched:
+            _by_shards(asking, name, shards, set(wanted), keep)
+        else:
+            _one_by_one(asking, model, wanted, keep)
+    return found, len(missing)
 
 
-def _length(request: ScoreRequest | GenerateRequest) -> int:
-    """Characters that the model must read; a document is all continuation."""
-    prompt = len(_text(request.prompt))
-    return len(request.continuation) if isinstance(request, ScoreRequest) and not prompt else prompt
+def _stages(missing: Sequence[Request]) -> list[tuple[str, list[Request]]]:
+    texts = [request for request in missing if isinstance(request, GenerateRequest)]
+    scores = [request for request in missing if not isinstance(request, GenerateRequest)]
+    return [(stage, some) for stage, some in (("log-likelihoods", scores), ("texts", texts)) if some]
 
 
-def _text(prompt: Prompt) -> str:
-    return prompt if isinstance(prompt, str) else "\n\n".join(message.content for message in prompt)
+def _by_shards(
+    asking: Asking, name: str, shards: Sequence[Shard], wanted: set[Request], keep: Callable[[Answers], None]
+) -> None:
+    left = [some for shard in shards if (some := tuple(request for request in shard if request in wanted))]
+    for _, fresh in asking.runner.answer(name, asking.models[name], left, asking.progress.advance):
+        keep(fresh)
 
 
-def _ask(role: Role, model: Model, wanted: Sequence[Request], progress: Progress) -> dict[Request, Answer]:
-    fresh: dict[Request, Answer] = {}
-    scores = [request for request in wanted if isinstance(request, ScoreRequest)]
-    generations = [request for request in wanted if isinstance(request, GenerateRequest)]
+def _one_by_one(asking: Asking, model: Model, wanted: Sequence[Request], keep: Callable[[Answers], None]) -> None:
+    def answered(request: Request, answer: Answer) -> None:
+        keep({request: answer})
+        asking.progress.advance()
 
-    def deliver_to(asked: Sequence[Request], index: int, answer: Answer) -> None:
-        fresh[asked[index]] = _finite(answer)
-        progress.advance()
-
-    if scores and "scores_tokens" in model.abilities:
-        model.score(scores, lambda index, answer: deliver_to(scores, index, answer))
-    if generations and "generates" in model.abilities:
-        model.generate(generations, lambda index, answer: deliver_to(generations, index, answer))
-    for request in wanted:
-        if request not in fresh:
-            lacking = request.needs not in model.abilities
-            reason = f"the {role} lacks the ability {request.needs!r}" if lacking else "the model gave no answer"
-            fresh[request] = Failed(reason)
-    return fresh
-
-
-def _finite(answer: Answer) -> Answer:
-    """A broken model's NaN or infinite log-probability is no measurement."""
-    if isinstance(answer, TokenLogprobs) and not all(isfinite(value) for value in answer.logprobs):
-        return Failed("the model gave a log-probability that is not finite")
-    return answer
+    ask_model(model, wanted, answered)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 from finetune_gate.evaluators.datasets import Dataset
@@ -18,6 +19,7 @@ from ..record import (
     GateFileRecord,
     RunRecord,
     ScoreTableRecord,
+    UsageRecord,
     canonical_json,
     measurement_record,
     model_record,
@@ -39,7 +41,9 @@ def build_record(
         sentence=decided.decision.sentence,
         rules=tuple(rule_record(result, decided.rests_on[result.index]) for result in decided.decision.results),
         measurements=tuple(measurement_record(measurement) for measurement in decided.measurements),
-        models=tuple(model_record(pin, decided.answers.facts.get(pin.role, {})) for pin in resolved.pins.roles()),
+        models=tuple(
+            model_record(pin, decided.answers.facts.get(name, {})) for name, pin in resolved.pins.by_name().items()
+        ),
         champion_note=resolved.pins.champion_note,
         champion_moved=decided.circumstances.champion_moved,
         identical=resolved.identical,
@@ -66,6 +70,7 @@ def build_record(
             tracking_uri=resolved.registry.public_address(),
             asked=dict(answered.asked),
             stored=dict(answered.stored),
+            usage={name: UsageRecord(**asdict(usage)) for name, usage in answered.usage.items()},
         ),
     )
 
@@ -73,7 +78,7 @@ def build_record(
 def run_key(request: GateRequest, gate: Gate, data: Mapping[str, Dataset], pins: Pins) -> str:
     parts = {
         "model": gate.file.model,
-        "models": {pin.role: [pin.uri, pin.version, pin.files.digest] for pin in pins.roles()},
+        "models": {name: [pin.uri, pin.version, pin.files.digest] for name, pin in pins.by_name().items()},
         "gate": gate.digest,
         "data": {name: found.digest for name, found in data.items()},
         "evaluators": {title: found.version for title, found in gate.evaluators.items()},

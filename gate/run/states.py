@@ -75,10 +75,10 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class ModelAnswers:
-    """Answers of all models, and the facts about how each was run."""
+    """Answers of all models, and the facts about how each was run, by role or judge."""
 
     answered: Answered
-    facts: Mapping[Role, Mapping[str, JsonScalar]]
+    facts: Mapping[str, Mapping[str, JsonScalar]]
 
 
 @dataclass(frozen=True, slots=True)

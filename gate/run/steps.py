@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -10,23 +11,25 @@ from pathlib import Path
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem
 from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 
+from ..answers import ModelKey, StoreLimits, open_answers, shared_answers
 from ..deciding import Circumstances
 from ..deciding import decide as decide_rules
 from ..gate_file import Gate, load_data, load_gate_file
 from ..models import open_models
 from ..models.model_files import inspect_model_files
-from ..pins import Pins, identical_baselines
+from ..models.protocol import Model
+from ..pins import Pins, Role, identical_baselines
 from ..progress import Progress
 from ..record import ActionRecord, DecisionRecord, read_record, write_bytes_atomically, write_record
 from ..registry import AliasPromotion, Move, Promoter, Registry, Tracking
 from ..registry.registered import Spelling, parse_spelling
 from ..reports import render_html, render_markdown
-from .answer_store import AnswerStore
-from .answering import answer_plan
+from .answering import Asking, answer_plan
 from .measuring import measure_gate
 from .plan import Plan, make_plan
 from .recording import build_record, mlflow_metrics, run_key, run_name, run_params, run_tags
 from .score_files import write_scores
+from .shards import RunOn
 from .states import (
     MARKDOWN_FILE,
     RECORD_FILE,
@@ -100,17 +103,32 @@ def plan(resolved: Resolved) -> Plan:
     return make_plan(resolved.gate.evaluators.values(), resolved.data)
 
 
-def answer(resolved: Resolved, plan: Plan, progress: Progress) -> ModelAnswers:
+def answer(resolved: Resolved, plan: Plan, progress: Progress, run_on: RunOn) -> ModelAnswers:
     """Ask every model what the store does not hold. A run killed here goes on from the last finished shard."""
+    pins, execution = resolved.pins, resolved.gate.file.execution
+    labels = {name: pin.label for name, pin in pins.by_name().items()}
+    with open_models_of(resolved) as models:
+        keys = [ModelKey(model.digest, labels[name]) for name, model in models.items()]
+        shared = shared_answers(execution.store, resolved.registry.connection)
+        limits = StoreLimits.from_environment()
+        with (
+            open_answers(resolved.request.home, keys, shared=shared, limits=limits, say=progress.say) as store,
+            run_on(pins, execution) as runner,
+        ):
+            asking = Asking(models, store, progress, labels, runner)
+            roles: list[Role] = [pin.role for pin in pins.roles()]
+            answered = answer_plan(asking, roles, plan, resolved.gate.evaluators.values(), resolved.data)
+        return ModelAnswers(answered, {name: dict(model.facts()) for name, model in models.items()})
+
+
+@contextmanager
+def open_models_of(resolved: Resolved) -> Generator[Mapping[str, Model]]:
+    """Every model of the run, by role or judge, as the gate file wants them run."""
     execution = resolved.gate.file.execution
-    with (
-        AnswerStore(resolved.request.home / "answers.sqlite") as store,
-        open_models(
-            resolved.pins, device=execution.device, dtype=execution.dtype, batch_tokens=execution.batch_tokens
-        ) as models,
-    ):
-        answered = answer_plan(models, plan, store, progress)
-        return ModelAnswers(answered, {role: dict(model.facts()) for role, model in models.items()})
+    with open_models(
+        resolved.pins, device=execution.device, dtype=execution.dtype, batch_tokens=execution.batch_tokens
+    ) as models:
+        yield models
 
 
 def score(resolved: Resolved, answers: ModelAnswers) -> ScoreTable:
@@ -119,7 +137,7 @@ def score(resolved: Resolved, answers: ModelAnswers) -> ScoreTable:
     slices = sorted(columns | {"category"})
     return ScoreTable(
         tuple(
-            score_evaluator(evaluator, resolved.data, {**answers.answered.answers}, slices)
+            score_evaluator(evaluator, resolved.data, {**answers.answered.answers}, slices, answers.answered.verdicts)
             for evaluator in resolved.gate.evaluators.values()
         )
     )

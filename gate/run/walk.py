@@ -22,6 +22,7 @@ from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError,
 from ..progress import Progress, Silent
 from ..record import DecisionRecord
 from . import steps
+from .shards import RunOn, this_process
 from .states import GateRequest
 
 StepName = Literal["resolve", "plan", "answer", "score", "decide", "act", "publish"]
@@ -49,7 +50,9 @@ def directly(name: StepName, step: Callable[[], T], /) -> T:
     return step()
 
 
-def walk(request: GateRequest, *, via: Via = directly, progress: Progress | None = None) -> GateResult:
+def walk(
+    request: GateRequest, *, via: Via = directly, progress: Progress | None = None, run_on: RunOn = this_process
+) -> GateResult:
     """Run the gate. Raises ConfigurationError or EvaluationError where it cannot judge; moves nothing then."""
     show = progress or Silent()
     started = datetime.now(UTC)
@@ -74,7 +77,7 @@ def walk(request: GateRequest, *, via: Via = directly, progress: Progress | None
     try:
         resolved = timed("resolve", lambda: steps.resolve(request, downloads, started))
         plan = timed("plan", lambda: steps.plan(resolved))
-        answered = timed("answer", lambda: steps.answer(resolved, plan, show))
+        answered = timed("answer", lambda: steps.answer(resolved, plan, show, run_on))
         table = timed("score", lambda: steps.score(resolved, answered))
         decided = timed("decide", lambda: steps.decide(resolved, answered, table))
         acted = timed("act", lambda: steps.act(resolved, decided, table, seconds))

@@ -3,8 +3,9 @@
     python killing.py ORIGINAL SCRATCH POINT [POINT ...]     one JSON line per point
     python killing.py ORIGINAL SCRATCH count                 how many registry writes a whole run makes
 
-POINT is ``before:STEP``, ``after:STEP``, ``shard:N`` (after the N-th shard of answers) or ``write:N`` (just before the
-N-th write to the registry). The heavy libraries are imported once; every run is a fork of this process.
+POINT is ``before:STEP``, ``after:STEP``, ``shard:N`` (after the N-th shard of answers), ``write:N`` (just before the
+N-th write to the registry), ``put:N`` (within the N-th write to the answer store, before it is committed) or ``ask:N``
+(as the N-th answer comes). The heavy libraries are imported once; every run is a fork of this process.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import conftest  # noqa: F401 - the environment of the tests
+from judged import list_liked
 from workshop import MODEL, Workshop, copy_workshop
 
 T = TypeVar("T")
@@ -52,9 +54,9 @@ class Counting:
 
 def gate_once(workshop: Workshop, point: str) -> dict[str, Any]:
     """Walk the gate in this process; ``point`` may end it."""
+    from finetune_gate.gate.answers import AnswerStore
     from finetune_gate.gate.registry import registry
-    from finetune_gate.gate.run import GateRequest, StepName, answering, walk
-    from finetune_gate.gate.run.answer_store import AnswerStore
+    from finetune_gate.gate.run import GateRequest, StepName, shards, walk
 
     kind, _, where = point.partition(":")
     fatal = int(where) if kind == "write" else None
@@ -66,17 +68,38 @@ def gate_once(workshop: Workshop, point: str) -> dict[str, Any]:
         return connection
 
     registry.connect = counting_connect
-    answering.SHARD_SCORES = 16
-    put, shards = AnswerStore.put, 0
+    shards.SHARD_SCORES = shards.SHARD_GENERATIONS = 16
+    put, puts, came = AnswerStore.put, 0, 0
 
-    def counted_put(store: AnswerStore, answers: Any) -> None:
-        nonlocal shards
-        put(store, answers)
-        shards += 1
-        if kind == "shard" and shards == int(where):
+    class DiesWithin(dict[str, Any]):
+        """Answers of which only a part can be read before the process ends."""
+
+        def items(self) -> Any:
+            yield from list(super().items())[: len(self) // 2]
+            die()
+
+    def counted_put(store: AnswerStore, answers: Any, model: Any) -> None:
+        nonlocal puts
+        puts += 1
+        if kind == "put" and puts == int(where):
+            answers = DiesWithin(answers)
+        put(store, answers, model)
+        with (workshop.folder / "kept.log").open("a") as log:
+            log.writelines(f"{model.label} {address}\n" for address in answers)
+        if kind == "shard" and puts == int(where):
             die()
 
     AnswerStore.put = counted_put
+    finite = shards._finite
+
+    def counted_finite(answer: Any) -> Any:
+        nonlocal came
+        came += 1
+        if kind == "ask" and came == int(where):
+            die()
+        return finite(answer)
+
+    shards._finite = counted_finite
 
     def via(name: StepName, step: Callable[[], T], /) -> T:
         if point == f"before:{name}":
@@ -101,6 +124,8 @@ def gate_once(workshop: Workshop, point: str) -> dict[str, Any]:
         "scores": record.score_table.digest,
         "record": record.digest(),
         "asked": sum(record.run.asked.values()),
+        "puts": puts,
+        "came": came,
         "writes": Counting.made,
     }
 
@@ -143,8 +168,13 @@ def outside(workshop: Workshop) -> dict[str, Any]:
     return {"champion": None if alias is None else str(alias[0]), "intents": intent[0], "published": runs[0] > 0}
 
 
+def lines_of(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
 def main() -> None:
     original, scratch = Workshop(Path(sys.argv[1])), Path(sys.argv[2])
+    list_liked()
     import peft  # noqa: F401
     import pyarrow.parquet  # noqa: F401
     import sqlalchemy.orm
@@ -160,15 +190,24 @@ def main() -> None:
         if point == "count":
             print(json.dumps(forked(workshop, "")), flush=True)
             continue
+        questions = Path(os.environ.get("JUDGE_LOG", "none"))
+        begun = len(lines_of(questions))
         killed = forked(workshop, point)
-        between = outside(workshop)
-        again = forked(workshop, "")
-        print(
-            json.dumps(
-                {"point": point, "killed": killed, "between": between, "again": again, "end": outside(workshop)}
-            ),
-            flush=True,
-        )
+        found = {
+            "point": point,
+            "killed": killed,
+            "between": outside(workshop),
+            "kept_before": lines_of(workshop.folder / "kept.log"),
+            "questions_before": lines_of(questions)[begun:],
+        }
+        begun = len(lines_of(questions))
+        found |= {
+            "again": forked(workshop, ""),
+            "end": outside(workshop),
+            "kept": lines_of(workshop.folder / "kept.log"),
+            "questions_after": lines_of(questions)[begun:],
+        }
+        print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

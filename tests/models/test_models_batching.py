@@ -47,8 +47,9 @@ def test_rows_read_every_target_once_after_exactly_its_own_context(pairs, limit,
         assert branching or not row.branches
         assert not row.branches or len(row.branches) > 1
         for read in row.reads:
-            assert (read.owner, read.slot) not in reads
-            reads[read.owner, read.slot] = (seen_at(row, read.position), read.target)
+            for at, target in enumerate(read.targets):
+                assert (read.owner, read.slot + at) not in reads
+                reads[read.owner, read.slot + at] = (seen_at(row, read.position + at), target)
     wanted = {
         (owner, 10 + at): (context + targets[:at], targets[at])
         for owner, (context, targets) in enumerate(pairs)

@@ -11,7 +11,10 @@ from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError,
 from finetune_gate.gate.pins import Pins
 from finetune_gate.gate.registry.hub_cache import is_hub_id
 
-KINDS = "models:/name/3, models:/name@alias, models:/m-<id>, runs:/<id>/path, a folder, or a cached hub id org/name"
+KINDS = (
+    "models:/name/3, models:/name@alias, models:/m-<id>, runs:/<id>/path, a folder, a cached hub id org/name,"
+    " openai:/name, or <endpoint>:/name"
+)
 FETCH_FIRST = "correct `base:`, or fetch it first (`hf download ORG/NAME`): a gate run fetches nothing itself"
 
 
@@ -103,8 +106,8 @@ def test_hub_ids() -> None:
             f"  way out:  {FETCH_FIRST}",
         ),
         (
-            "openai:/gpt-4o-mini",
-            "base 'openai:/gpt-4o-mini': that is no kind of address known here\n"
+            "vllm:/gpt-4o-mini",
+            "base 'vllm:/gpt-4o-mini': that is no kind of address known here\n"
             f"  expected: {KINDS}\n"
             f"  way out:  {FETCH_FIRST}",
         ),

@@ -26,6 +26,7 @@ from finetune_gate.gate.record import (
     ModelRecord,
     RunRecord,
     ScoreTableRecord,
+    UsageRecord,
     measurement_record,
     rule_record,
 )
@@ -202,6 +203,11 @@ def _record(story: Story, table: ScoreTable) -> DecisionRecord:
             tracking_uri="http://mlflow.internal:5000",
             asked={"candidate": 4 * story.n, "base": 0, "champion": 0},
             stored={"candidate": 0, "base": 4 * story.n, "champion": 4 * story.n},
+            usage={
+                "candidate": UsageRecord(prompt_tokens=90 * story.n),
+                "base": UsageRecord(),
+                "champion": UsageRecord(),
+            },
         ),
     )
 

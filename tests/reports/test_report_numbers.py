@@ -8,7 +8,6 @@ from finetune_gate.gate.record import EstimateRecord, UnmeasuredRecord
 from finetune_gate.gate.reports.numbers import (
     Scale,
     bound_text,
-    duration_text,
     reason_text,
     scale_for,
     share_text,
@@ -107,21 +106,6 @@ def test_bounds_stand_as_they_were_written(bound: float, change: bool, shown: st
 )
 def test_shares(part: int, whole: int, shown: str) -> None:
     assert share_text(part, whole) == shown
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (0.04, "0.0 s"),
-        (9.94, "9.9 s"),
-        (9.96, "10 s"),
-        (59.6, "1 min 00 s"),
-        (187.2, "3 min 07 s"),
-        (7620, "2 h 07 min"),
-    ],
-)
-def test_durations(seconds: float, shown: str) -> None:
-    assert duration_text(seconds) == shown
 
 
 def test_reasons_are_shortened_and_never_empty() -> None:
