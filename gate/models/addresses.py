@@ -12,9 +12,8 @@ that is declared there and a model's name, never a URL.
 from __future__ import annotations
 
 import os
-import re
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
@@ -27,15 +26,7 @@ from .manifest import shown
 OPENAI: Final = "openai"
 OPENAI_URL: Final = "https://api.openai.com/v1"
 
-_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{1,39}")
 _MAX_MODEL_NAME: Final = 300
-
-_TAKEN: Final = frozenset({
-    "models", "runs", "prompts", "mlflow-artifacts", "databricks", "dbfs", "uc", "hf", "file", "data", "memory",
-    "http", "https", "ftp", "sftp", "s3", "gs", "gcs", "r2", "wasb", "wasbs", "abfs", "abfss", "adl", "hdfs",
-    "viewfs", "sqlite", "mysql", "postgresql", "mssql",
-})  # fmt: skip
-"""What other addresses begin with. No endpoint can have such a name."""
 
 
 class EndpointEntry(Protocol):
@@ -61,10 +52,16 @@ class Servers:
     """The APIs that an address can begin with: those the gate file declares, and ``openai``."""
 
     def __init__(self, declared: Mapping[str, EndpointEntry] | None = None, environ: Mapping[str, str] = os.environ):
-        """Raises ConfigurationError for every name and address in ``declared`` that cannot be used."""
+        """Raises ConfigurationError for every ``base_url`` in ``declared`` that cannot be used. That names mean nothing
+        else already is the gate file's to check."""
         self._declared = dict(declared or {})
         self._environ = environ
-        if problems := [*endpoint_problems(self._declared)]:
+        problems = [
+            Problem(f"endpoints.{shown(name)}.base_url", fault, "such as http://127.0.0.1:8000/v1", "correct it")
+            for name, entry in self._declared.items()
+            if entry.base_url is not None and (fault := url_fault(entry.base_url))
+        ]
+        if problems:
             raise ConfigurationError(*problems)
 
     def declared_urls(self) -> set[str]:
@@ -112,20 +109,6 @@ class Servers:
     def _name(self, text: str) -> str | None:
         name = text.partition(":")[0]
         return name if ":" in text and (name in self._declared or name == OPENAI) else None
-
-
-def endpoint_problems(declared: Mapping[str, EndpointEntry]) -> Iterator[Problem]:
-    """Every fault in the names and addresses of the gate file's ``endpoints``, for people to read."""
-    for name, entry in declared.items():
-        where = f"endpoints.{shown(name)}"
-        if name.lower() in _TAKEN:
-            found = f"{name!r} is what other addresses begin with"
-            yield Problem(where, found, "a name of its own, such as vllm", "rename it, here and where it is used")
-        elif not _NAME.fullmatch(name):
-            expected = "2 to 40 letters, digits, '-' and '_', a letter first"
-            yield Problem(where, "that name cannot begin an address", expected, "rename it, here and where it is used")
-        if entry.base_url is not None and (fault := url_fault(entry.base_url)):
-            yield Problem(f"{where}.base_url", fault, "such as http://127.0.0.1:8000/v1", "correct it")
 
 
 def url_fault(url: str) -> str | None:

@@ -112,8 +112,8 @@ def _answer_one(asking: Asking, name: str, requests: Sequence[Request]) -> tuple
 
 
 def _stages(missing: Sequence[Request]) -> list[tuple[str, list[Request]]]:
-    texts = [request for request in missing if isinstance(request, GenerateRequest)]
-    scores = [request for request in missing if not isinstance(request, GenerateRequest)]
+    texts: list[Request] = [request for request in missing if isinstance(request, GenerateRequest)]
+    scores: list[Request] = [request for request in missing if not isinstance(request, GenerateRequest)]
     return [(stage, some) for stage, some in (("log-likelihoods", scores), ("texts", texts)) if some]
 
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem
+from finetune_gate.evaluators.evaluator import JudgedEvaluator
 from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 
 from ..answers import ModelKey, StoreLimits, open_answers, shared_answers
@@ -16,7 +17,7 @@ from ..deciding import Circumstances
 from ..deciding import decide as decide_rules
 from ..gate_file import Gate, load_data, load_gate_file
 from ..models import open_models
-from ..models.model_files import inspect_model_files
+from ..models.inspecting import inspect_again
 from ..models.protocol import Model
 from ..pins import Pins, Role, identical_baselines
 from ..progress import Progress
@@ -55,6 +56,9 @@ def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolve
         champion=gate.file.champion,
         downloads=downloads,
         allow_files=gate.file.allow_files,
+        endpoints=gate.file.endpoints,
+        trust_code=gate.file.trust == "code",
+        judges=judges_of(gate),
     )
     if request.base:
         pins = replace(pins, base=replace(pins.base, origin="command line"))
@@ -73,6 +77,12 @@ def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolve
         started=started,
         folder=request.out / key[:12],
     )
+
+
+def judges_of(gate: Gate) -> tuple[str, ...]:
+    """The addresses of all judges, each once, in the order in which evaluators name them."""
+    judged = [one for one in gate.evaluators.values() if isinstance(one, JudgedEvaluator)]
+    return tuple(dict.fromkeys(judge for evaluator in judged for judge in evaluator.judges()))
 
 
 def _beside(gate: Gate) -> str:
@@ -126,7 +136,11 @@ def open_models_of(resolved: Resolved) -> Generator[Mapping[str, Model]]:
     """Every model of the run, by role or judge, as the gate file wants them run."""
     execution = resolved.gate.file.execution
     with open_models(
-        resolved.pins, device=execution.device, dtype=execution.dtype, batch_tokens=execution.batch_tokens
+        resolved.pins,
+        device=execution.device,
+        dtype=execution.dtype,
+        batch_tokens=execution.batch_tokens,
+        endpoints=resolved.gate.file.endpoints,
     ) as models:
         yield models
 
@@ -230,13 +244,13 @@ def _action(move: Move) -> ActionRecord:
 def _refuse_changed_files(resolved: Resolved) -> None:
     """What is about to be promoted must be what was measured."""
     candidate = resolved.pins.candidate
-    now = inspect_model_files(candidate.files.root, allow_files=resolved.gate.file.allow_files)
-    if now.files_digest != candidate.files.files_digest:
+    now = inspect_again(candidate)
+    if now != candidate.files.files_digest:
         raise EvaluationError(
             Problem(
                 f"candidate {candidate.label} ({candidate.files.root})",
                 "its files changed while it was being evaluated",
-                f"digest {candidate.files.files_digest[:12]}, found {now.files_digest[:12]}",
+                f"digest {candidate.files.files_digest[:12]}, found {now[:12]}",
                 "see who writes there, and gate it again; nothing was promoted",
             )
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from registry_shop import MODEL, Shop, open_shop
 
 from finetune_gate.evaluators.asking import GenerateRequest, Generation, Message
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, ModelFilesError
+from finetune_gate.gate.gate_file.settings import EndpointSettings
 from finetune_gate.gate.models import open_models
 from finetune_gate.gate.models.inspecting import inspect_again
 from finetune_gate.gate.pins import Endpoint, ModelFiles, Pins, PythonModel, identical_baselines
@@ -21,19 +21,7 @@ TUNED = "ft:gpt-4o-mini-2024-07-18:acme:support:B7xY"
 DATED = "openai:/gpt-4o-mini-2024-07-18"
 
 
-@dataclass(frozen=True)
-class Api:
-    """One entry of the gate file's ``endpoints``."""
-
-    base_url: str | None = None
-    key: str = "OPENAI_API_KEY"
-    api: str = "chat"
-    max_in_flight: int = 8
-    call_seconds: float = 5.0
-    response_bytes: int = 1 << 20
-
-
-VLLM = Api("http://user:secret@LOCALHOST:8000/v1/", "VLLM_KEY")
+VLLM = EndpointSettings(base_url="http://LOCALHOST:8000/v1/", key="VLLM_KEY")
 
 
 @pytest.fixture(autouse=True)
@@ -92,7 +80,7 @@ def refused(kind: type[Exception], shop: Shop, **what: Any) -> str:
 
 def test_addresses_of_apis_as_base_and_judge(shop: Shop) -> None:
     shop.register(shop.folder(1))
-    endpoints = {"vllm": VLLM, "old": Api("https://old.example/v2", api="completions")}
+    endpoints = {"vllm": VLLM, "old": EndpointSettings(base_url="https://old.example/v2", api="completions")}
     judges = ["openai:/gpt-4o", "vllm:/meta-llama/Llama-3.1-8B:latest", str(shop.folder(2))]
     pins = resolve(shop, base="old:/davinci", endpoints=endpoints, judges=judges)
     assert pins.base.files == Endpoint("https://old.example/v2", "davinci", "completions")
@@ -152,7 +140,7 @@ def test_a_claim_sends_data_nowhere_new(shop: Shop) -> None:
     """A tag can be set by anyone who may register: it does not decide that a run's data goes to an API."""
     shop.register(shop.folder(1), tags={"base_model": "openai:/gpt-4o"})
     assert "would send data to https://api.openai.com/v1, and only a claim says so" in refused(ConfigurationError, shop)
-    assert resolve(shop, endpoints={"openai": Api()}).base.files.layout == "endpoint"
+    assert resolve(shop, endpoints={"openai": EndpointSettings()}).base.files.layout == "endpoint"
     shop.register(shop.folder(1), tags={"base_model": "vllm:/tiny"})
     assert "no kind of address" in refused(ConfigurationError, shop)
     assert resolve(shop, endpoints={"vllm": VLLM}).base.files == Endpoint(
@@ -180,10 +168,18 @@ def test_one_endpoint_under_two_versions_is_identical(logging: Shop) -> None:
 
 def test_where_an_openai_version_is_asked(logging: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     log_openai("gpt-3.5-turbo-instruct", "completions", prompt="{what}")
-    found = resolve(logging, base="openai:/x", endpoints={"openai": Api("https://proxy.example/v1", "PROXY_KEY")})
+    found = resolve(
+        logging,
+        base="openai:/x",
+        endpoints={"openai": EndpointSettings(base_url="https://proxy.example/v1", key="PROXY_KEY")},
+    )
     source = found.candidate.files
     assert isinstance(source, Endpoint)
-    assert (source.api, source.base_url, source.key_variable) == ("completions", "https://proxy.example/v1", "PROXY_KEY")
+    assert (source.api, source.base_url, source.key_variable) == (
+        "completions",
+        "https://proxy.example/v1",
+        "PROXY_KEY",
+    )
     monkeypatch.setenv("OPENAI_BASE_URL", "https://name:secret@gateway.example/openai/v1/")
     source = resolve(logging, base="openai:/x").candidate.files
     assert isinstance(source, Endpoint)
@@ -194,7 +190,9 @@ def test_where_an_openai_version_is_asked(logging: Shop, monkeypatch: pytest.Mon
 
 def test_an_adapter_cannot_sit_on_an_api(shop: Shop) -> None:
     shop.register(shop.folder(1, adapter=True))
-    assert "cannot sit on what has no files (openai:/gpt-4o)" in refused(ConfigurationError, shop, base="openai:/gpt-4o")
+    assert "cannot sit on what has no files (openai:/gpt-4o)" in refused(
+        ConfigurationError, shop, base="openai:/gpt-4o"
+    )
     shop.register(shop.folder(1))
     shop.alias("champion", "1")
     assert "champion support-bot v1 is an adapter" in refused(
@@ -222,7 +220,9 @@ def test_no_claim_makes_code_trusted(logging: Shop) -> None:
     assert "would run its author's code" in refused(ConfigurationError, logging, trust_code=True)
     pins = resolve(logging, trust_code=True, base="models:/base-bot/1", judges=["models:/base-bot/1"])
     assert {type(pin.files) for pin in pins.by_name().values()} == {PythonModel}
-    assert "the base's own" in refused(EvaluationError, logging, candidate="1", trust_code=True, base=f"models:/{MODEL}/1")
+    assert "the base's own" in refused(
+        EvaluationError, logging, candidate="1", trust_code=True, base=f"models:/{MODEL}/1"
+    )
 
 
 def test_a_changed_file_of_a_python_model_is_seen(logging: Shop) -> None:
@@ -267,7 +267,8 @@ def test_open_what_was_resolved(logging: Shop) -> None:
         assert models["vllm:/tiny"].facts()["base_url"] == "http://localhost:8000/v1"
         models["candidate"].generate([GenerateRequest("please refund me")], answers.__setitem__)
         models["models:/shouting/1"].generate(
-            [GenerateRequest("x"), GenerateRequest("quietly")], lambda index, answer: answers.update({index + 1: answer})
+            [GenerateRequest("x"), GenerateRequest("quietly")],
+            lambda index, answer: answers.update({index + 1: answer}),
         )
     assert answers == {
         0: Generation("billing", "stop", 0),
@@ -281,7 +282,7 @@ def test_open_what_was_resolved(logging: Shop) -> None:
 def test_the_same_over_http(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import mlflow
 
-    monkeypatch.setenv("OPENAI_API_KEY", "sent nowhere: nothing is asked of the base")
+    monkeypatch.setenv("OPENAI_API_KEY", "sent-nowhere")
     remote = open_shop(server, tmp_path)
     monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", remote.client.create_experiment("flavors"))
     with warnings.catch_warnings(action="ignore"):
