@@ -19,6 +19,7 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import flow_run
 
 from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
+from finetune_gate.flows.clusters import on_cluster
 from finetune_gate.gate.gate_file import load_gate_file
 from finetune_gate.gate.progress import Lines
 from finetune_gate.gate.reports import render_markdown, rule_rows
@@ -105,7 +106,7 @@ class _Logged(Lines):
 
 
 def _walk_as_tasks(request: GateRequest) -> GateResult:
-    result = walk(request, via=_as_task, progress=_Logged())
+    result = walk(request, via=_as_task, progress=_Logged(), run_on=on_cluster)
     record = result.record
     key = "evaluation-gate-" + re.sub(r"[^a-z0-9]+", "-", record.model.lower()).strip("-")[:200]
     create_markdown_artifact(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,9 +49,22 @@ def store(context: click.Context, as_json: bool) -> None:
         _print_contents(found, limits)
 
 
+def _finite(context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise click.BadParameter("a number, 0 or more", context, parameter)
+    return value
+
+
 @store.command()
-@click.option("--max-gb", type=click.FloatRange(min=0), help="Remove the longest unused until it fits into this (GiB).")
-@click.option("--unused-days", type=click.FloatRange(min=0), help="Remove what was not used for so long.")
+@click.option(
+    "--max-gb",
+    type=click.FloatRange(min=0),
+    callback=_finite,
+    help="Remove the longest unused until it fits into this (GiB).",
+)
+@click.option(
+    "--unused-days", type=click.FloatRange(min=0), callback=_finite, help="Remove what was not used for so long."
+)
 @click.option("--model", metavar="LABEL-OR-DIGEST", help="Only this model's; without the other two, all of them.")
 @click.option("--all", "everything", is_flag=True, help="Remove every answer, and damaged files that were set aside.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
@@ -77,19 +91,20 @@ def prune(
         )
     path = _path()
     if not path.exists():
-        _print_pruned(Pruned(0, 0), dry_run, as_json)
+        _print_pruned(Pruned(0, 0), 0, dry_run, as_json)
         return
     with AnswerStore(path, _say) as opened:
         found = contents(opened)
         what = _what(found, max_gb, unused_days, model, everything)
         planned = remove(opened, what, dry_run=True)
-        if not dry_run and planned.answers and not yes:
-            _ask(planned, as_json)
+        aside = found.damaged if everything else ()
+        if not dry_run and not yes and (planned.answers or aside):
+            _ask(planned, len(aside), as_json)
         pruned = planned if dry_run else remove(opened, what)
-        if everything and not dry_run:
-            for file in found.damaged:
+        if not dry_run:
+            for file in aside:
                 file.unlink(missing_ok=True)
-    _print_pruned(pruned, dry_run, as_json)
+    _print_pruned(pruned, len(aside), dry_run, as_json)
 
 
 @store.command()
@@ -113,7 +128,7 @@ def check(as_json: bool) -> None:
         print_json({"path": str(path), "answers": found.answers, "removed": found.removed, "notes": said})
         return
     for line in said:
-        click.echo(_inert(line))
+        click.echo(_inert(line, 2000))
     removed = f"{found.removed:,} did not check out and were removed" if found.removed else "all of them are in order"
     click.echo(f"{found.answers:,} answers checked: {removed}" if found.answers else "no answers to check")
 
@@ -158,24 +173,29 @@ def _named(found: Contents, model: str) -> list[ModelContents]:
     return named
 
 
-def _ask(planned: Pruned, as_json: bool) -> None:
+def _ask(planned: Pruned, aside: int, as_json: bool) -> None:
     if as_json or not sys.stdin.isatty():
         raise ConfigurationError(
             Problem("store prune", "nobody is there to say yes", "a decision", "-y to remove, --dry-run to look")
         )
-    click.confirm(f"Remove {planned.answers:,} answers, about {_size(planned.bytes)}?", abort=True)
+    click.confirm(f"Remove {_amount(planned, aside)}?", abort=True)
 
 
-def _print_pruned(pruned: Pruned, dry_run: bool, as_json: bool) -> None:
+def _print_pruned(pruned: Pruned, aside: int, dry_run: bool, as_json: bool) -> None:
     if as_json:
-        print_json({"dry_run": dry_run, "answers": pruned.answers, "bytes": pruned.bytes, "freed_bytes": pruned.freed})
-        return
-    if not pruned.answers:
+        counts = {"answers": pruned.answers, "bytes": pruned.bytes, "freed_bytes": pruned.freed, "damaged_files": aside}
+        print_json({"dry_run": dry_run, **counts})
+    elif not pruned.answers and not aside:
         click.echo("nothing to remove")
     elif dry_run:
-        click.echo(f"would remove {pruned.answers:,} answers, about {_size(pruned.bytes)}")
+        click.echo(f"would remove {_amount(pruned, aside)}")
     else:
-        click.echo(f"removed {pruned.answers:,} answers; the file is {_size(pruned.freed)} smaller")
+        click.echo(f"removed {_amount(pruned, aside)}; the store's file is {_size(pruned.freed)} smaller")
+
+
+def _amount(pruned: Pruned, aside: int) -> str:
+    files = f" and {aside} damaged {'file' if aside == 1 else 'files'}" if aside else ""
+    return f"{pruned.answers:,} answers (about {_size(pruned.bytes)}){files}"
 
 
 def _print_nothing(path: Path, limits: StoreLimits, as_json: bool) -> None:
@@ -250,10 +270,10 @@ def _digest(entry: ModelContents) -> str:
     return _inert(entry.digest or "")[:12] or "unknown"
 
 
-def _inert(text: str) -> str:
+def _inert(text: str, limit: int = 200) -> str:
     from finetune_gate.gate.reports.inert import inert_text
 
-    return inert_text(text, limit=200)
+    return inert_text(text, limit=limit)
 
 
 def _size(count: float) -> str:
@@ -273,4 +293,4 @@ def _iso(seconds: int) -> str:
 
 
 def _say(line: str) -> None:
-    click.echo(_inert(line), err=True)
+    click.echo(_inert(line, 2000), err=True)

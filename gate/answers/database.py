@@ -95,51 +95,60 @@ def _opened(path: Path, users: Users, say: Say) -> sqlite3.Connection:
     alone = users.alone()
     fault = (_head_fault(path) or wal_fault(path)) if alone else None
     if fault is None:
-        connection = _connected(path, alone)
         try:
-            fault = _content_fault(connection, alone)
-        except BaseException:
-            connection.close()
-            raise
-        if fault is None:
+            connection = _connected(path, alone)
             if _is_shared(connection):
                 users.join()
             return connection
-        connection.close()
+        except _Damaged as damaged:
+            fault = str(damaged)
     if not alone:
         raise _in_use(path, fault)
     _salvage(path, fault, say)
+    connection = _connected(path, alone)
     users.join()
-    return _connect(path)
+    return connection
+
+
+class _Damaged(Exception):
+    """The file is not as SQLite, or this package, wrote it."""
 
 
 def _connected(path: Path, alone: bool) -> sqlite3.Connection:
-    """A connection that can read. On a full disk SQLite has no room for the memory it shares with other processes:
-    then without, which the only user can do."""
-    connection = _connect(path)
+    """A connection to a file in order. On a full disk SQLite has no room for the memory that it shares with other
+    processes: then without, which the only user can do. Raises _Damaged."""
+    no_room = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
     try:
-        connection.execute("select count(*) from sqlite_master").fetchall()
-    except sqlite3.OperationalError as error:
-        connection.close()
-        if not alone or error.sqlite_errorcode & 0xFF not in (
-            sqlite3.SQLITE_FULL,
-            sqlite3.SQLITE_IOERR,
-            sqlite3.SQLITE_CANTOPEN,
-        ):
+        try:
+            return _checked(path, "normal", alone)
+        except sqlite3.OperationalError as error:
+            if not alone or _code(error) not in no_room:
+                raise
+            return _checked(path, "exclusive", alone)
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
             raise
-        connection = _connect(path)
-        connection.execute("pragma locking_mode = exclusive")
-    except sqlite3.DatabaseError:
-        pass  # `_content_fault` finds out what it is
-    return connection
+        raise _Damaged(str(error)) from error
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _checked(path: Path, locking: str, thorough: bool) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False)
-    for setting in ("synchronous = normal", "cell_size_check = on", "trusted_schema = off"):
-        connection.execute(f"pragma {setting}")
-    connection.text_factory = _text
+    try:
+        for setting in (f"locking_mode = {locking}", "synchronous = normal", "cell_size_check = on"):
+            connection.execute(f"pragma {setting}")
+        connection.text_factory = _text
+        fault = _content_fault(connection, thorough)
+    except BaseException:
+        connection.close()
+        raise
+    if fault is not None:
+        connection.close()
+        raise _Damaged(fault)
     return connection
+
+
+def _is_shared(connection: sqlite3.Connection) -> bool:
+    return connection.execute("pragma locking_mode").fetchone() == ("normal",)
 
 
 def _text(stored: bytes) -> str:
@@ -147,16 +156,13 @@ def _text(stored: bytes) -> str:
     return stored.decode("utf-8", "replace")
 
 
-def _is_shared(connection: sqlite3.Connection) -> bool:
-    return connection.execute("pragma locking_mode").fetchone() == ("normal",)
-
-
 def _head_fault(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(100)
     in_order = (
         head[:16] == b"SQLite format 3\0"
-        and head[16:24] == PAGE.to_bytes(2, "big") + bytes((2, 2, 0, 64, 32, 32))
+        and head[16:20] == PAGE.to_bytes(2, "big") + bytes((2, 2))
+        and head[21:24] == bytes((64, 32, 32))
         and head[44:48] == (4).to_bytes(4, "big")
         and head[56:72] == b"".join(number.to_bytes(4, "big") for number in (1, _LAYOUT, 1, _APPLICATION))
     )
@@ -164,18 +170,11 @@ def _head_fault(path: Path) -> str | None:
 
 
 def _content_fault(connection: sqlite3.Connection, thorough: bool) -> str | None:
-    try:
-        found = dict(connection.execute("select name, sql from sqlite_master where sql is not null").fetchall())
-        if found != _SCHEMA:
-            return "its tables are not those of an answer store"
-        pages: int = connection.execute("pragma page_count").fetchone()[0]
-        if thorough and pages * PAGE <= CHECKED_BYTES:
-            return integrity_fault(connection)
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        return str(error)
-    return None
+    found = dict(connection.execute("select name, sql from sqlite_master where sql is not null").fetchall())
+    if found != _SCHEMA:
+        return "its tables are not those of an answer store"
+    pages: int = connection.execute("pragma page_count").fetchone()[0]
+    return integrity_fault(connection) if thorough and pages * PAGE <= CHECKED_BYTES else None
 
 
 def integrity_fault(connection: sqlite3.Connection) -> str | None:
@@ -191,8 +190,12 @@ def integrity_fault(connection: sqlite3.Connection) -> str | None:
 
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether SQLite says that the file is not as it wrote it."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, sqlite3.DataError)
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, sqlite3.DataError)
+
+
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; 0 for what Python itself raises."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def _create(path: Path) -> None:
@@ -220,11 +223,13 @@ def _build(path: Path, fill: Callable[[sqlite3.Connection], int]) -> int:
 def _salvage(path: Path, found: str, say: Say) -> None:
     """Build the file that replaces a damaged one. From the move to ``.salvaged`` on, it is only put in place."""
 
+    now = int(time.time())  # when each was used last is not known; what a run has just read must stay
+
     def fill(new: sqlite3.Connection) -> int:
         for row in salvaged_rows(path):
             values = (row.address.encode(), row.model, row.written, row.content, row.checksum)
             number = new.execute(ADD_ANSWER, values).fetchone()[0]
-            new.execute(ADD_ENTRY, (number, row.model, entry_size(row.content), row.written, row.written, 0))
+            new.execute(ADD_ENTRY, (number, row.model, entry_size(row.content), row.written, now, 0))
         return int(new.execute("select count(*) from answers").fetchone()[0])
 
     part = path.with_name(path.name + ".part")
@@ -265,7 +270,7 @@ def errors(path: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        code = _code(error)
         if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             problem = Problem(where, f"cannot write: {error}", "", _MAKE_ROOM)
         elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

@@ -56,21 +56,18 @@ class MlflowAnswers:
             settled = run.info.status != "RUNNING" or run.info.start_time < 1000 * (
                 time.time() - 3600 * ABANDONED_HOURS
             )
-            try:
-                entries = self._connection.list_artifacts(self._uri(run.info.run_id))
-            except NotInRegistry:
-                continue
-            for entry in entries:
-                name = posixpath.basename(entry.path)
-                if is_pack_name(name) and not entry.is_dir:
-                    found.append(Pack(name, run.info.run_id, entry.file_size, settled))
+            found += [
+                Pack(name, run.info.run_id, size, settled) for name, size in self._listed(run.info.run_id).items()
+            ]
         return found
 
     def read(self, digest: str, pack: Pack, limit: int) -> bytes | None:
         with tempfile.TemporaryDirectory(prefix="finetune-gate-") as folder:
             try:
                 path = self._connection.download_artifacts(f"{self._uri(pack.group)}/{pack.name}", Path(folder))
-            except NotInRegistry:
+            except RegistryError:
+                if pack.name in self._listed(pack.group):
+                    raise
                 return None
             with path.open("rb") as file:
                 return file.read(limit + 1)
@@ -86,14 +83,27 @@ class MlflowAnswers:
 
     def remove(self, digest: str, packs: Sequence[Pack]) -> None:
         for run_id in dict.fromkeys(pack.group for pack in packs):
-            with self._connection.doing(f"delete run {run_id}, whose answers are in another"):
-                self._client.delete_run(run_id)
+            try:
+                with self._connection.doing(f"delete run {run_id}, whose answers are in another"):
+                    self._client.delete_run(run_id)
+            except RegistryError:
+                if run_id in {run.info.run_id for run in self._runs(digest)}:
+                    raise  # otherwise somebody else has done it
 
     def close(self) -> None:
         while self._open_runs:
             _, run_id = self._open_runs.popitem()
             with self._connection.doing(f"end run {run_id}"):
                 self._client.set_terminated(run_id, "FINISHED")
+
+    def _listed(self, run_id: str) -> dict[str, int | None]:
+        """Packs of one run, and how large they are."""
+        try:
+            entries = self._connection.list_artifacts(self._uri(run_id))
+        except NotInRegistry:
+            return {}
+        names = ((posixpath.basename(entry.path), entry) for entry in entries)
+        return {name: entry.file_size for name, entry in names if is_pack_name(name) and not entry.is_dir}
 
     def _uri(self, run_id: str) -> str:
         return f"{self._places[run_id].rstrip('/')}/{FOLDER}"

@@ -6,7 +6,7 @@ with open_answers(home, models, shared=place, limits=limits, say=progress.say) a
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from finetune_gate.evaluators.asking import Answer
@@ -44,6 +44,8 @@ def open_answers(
     Raises EvaluationError where the store itself cannot be opened.
     """
     with _SharingStore(home / STORE_FILE, say) as store:
+        with suppress(EvaluationError):  # names are for people; answers can be read where nothing can be written
+            store.name(models)
         if shared is not None:
             store.sharing = Sharing(store, shared, models, say, limits.max_bytes)
             store.sharing.pull()

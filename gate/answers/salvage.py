@@ -11,7 +11,7 @@ costs at most the answers on its own page. The layout is SQLite's documented one
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ _INTEGER_BYTES: Final = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 _MAX_ROW: Final = 1 << 26  # what claims to be longer is damage
 
 _Pages = Callable[[int], bytes]
+_View = tuple[_Pages, int]
+"""Pages by number, and how many bytes of each hold data: some builds of SQLite reserve a few at the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,13 @@ def salvaged_rows(path: Path) -> Iterator[Row]:
         def from_both(number: int) -> bytes:
             return log(newest[number], PAGE) if number in newest else from_main(number)
 
+        # how many bytes are reserved stands in the head, which may be what is damaged
+        usable = dict.fromkeys((PAGE, PAGE - int.from_bytes(main(20, 1), "big")))
+        views = [(pages, used) for used in usable for pages in (from_both, from_main)]
         for number in range(1, -(-size // PAGE) + 1):
-            yield from _rows(from_main(number), number == 1, from_both, from_main)
+            yield from _rows(from_main(number), number == 1, views)
         for at in frames:
-            yield from _rows(log(at + FRAME_HEADER, PAGE), False, from_both, from_main)
+            yield from _rows(log(at + FRAME_HEADER, PAGE), False, views)
 
 
 @contextmanager
@@ -83,7 +88,7 @@ def _reader(path: Path) -> Generator[tuple[Callable[[int, int], bytes], int]]:
         yield (lambda offset, length: os.pread(file.fileno(), length, offset)), path.stat().st_size
 
 
-def _rows(page: bytes, is_first: bool, *views: _Pages) -> Iterator[Row]:
+def _rows(page: bytes, is_first: bool, views: Sequence[_View]) -> Iterator[Row]:
     start = 100 if is_first else 0
     if page[start : start + 1] != bytes([_LEAF]):
         return
@@ -99,7 +104,7 @@ def _rows(page: bytes, is_first: bool, *views: _Pages) -> Iterator[Row]:
                 break
 
 
-def _row(page: bytes, at: int, view: _Pages) -> Row | None:
+def _row(page: bytes, at: int, view: _View) -> Row | None:
     """The row whose cell begins at ``at``, or None where there is none."""
     try:
         length, at = _varint(page, at)
@@ -130,22 +135,23 @@ def _row(page: bytes, at: int, view: _Pages) -> Row | None:
         return None
 
 
-def _payload(page: bytes, at: int, length: int, view: _Pages) -> bytes | None:
-    most = PAGE - 35
+def _payload(page: bytes, at: int, length: int, view: _View) -> bytes | None:
+    pages, usable = view
+    most = usable - 35
     if length <= most:
         return page[at : at + length]
-    least = (PAGE - 12) * 32 // 255 - 23
-    local = least + (length - least) % (PAGE - 4)
+    least = (usable - 12) * 32 // 255 - 23
+    local = least + (length - least) % (usable - 4)
     local = local if local <= most else least
     parts = [page[at : at + local]]
     following = int.from_bytes(page[at + local : at + local + 4], "big")
     missing = length - local
     while missing > 0:
-        more = view(following) if following else b""
+        more = pages(following)[:usable] if following else b""
         if len(more) < 4:
             return None
         parts.append(more[4 : 4 + missing])
-        missing -= PAGE - 4
+        missing -= usable - 4
         following = int.from_bytes(more[:4], "big")
     return b"".join(parts)
 

@@ -47,6 +47,7 @@ class Sharing:
     ) -> None:
         self._store = store
         self._place = place
+        self._label = _inert(place.label)
         self._bytes_left = most_bytes
         self._pushing = Lock()
         self._models = list({model.digest: model for model in models}.values())
@@ -65,7 +66,7 @@ class Sharing:
 
         self._reaching(work)
         if self.brought:
-            self._say(f"{self.brought:,} answers brought from {self._place.label}")
+            self._say(f"{self.brought:,} answers brought from {self._label}")
 
     def push_now_and_then(self) -> None:
         """To be called after every put."""
@@ -95,7 +96,7 @@ class Sharing:
 
         self._reaching(work, silent=said)
         if self.shared:
-            self._say(f"{self.shared:,} answers shared at {self._place.label}")
+            self._say(f"{self.shared:,} answers shared at {self._label}")
 
     def _reaching(self, work: Callable[[], None], *, silent: bool = False) -> None:
         try:
@@ -120,7 +121,7 @@ class Sharing:
                 if pack.name in known or pack.name in self._bad:
                     continue
                 if self._bytes_left <= 0:
-                    self._say(f"{self._place.label}: the rest is more than this machine's store may hold")
+                    self._say(f"{self._label}: the rest is more than this machine's store may hold")
                     return
                 answers = self._read(model, pack)
                 vanished = vanished or answers is None
@@ -135,7 +136,7 @@ class Sharing:
         packs = self._place.packs(model.digest)
         if len(packs) > MAX_PACKS:
             found = f"{len(packs):,} packs of {_inert(model.label)}, of which {MAX_PACKS:,} are looked at"
-            self._say(f"{self._place.label}: {found}")
+            self._say(f"{self._label}: {found}")
         return packs[:MAX_PACKS]
 
     def _read(self, model: ModelKey, pack: Pack) -> Mapping[str, bytes] | None:
@@ -149,7 +150,7 @@ class Sharing:
             self._bad.add(pack.name)
             if len(self._bad) <= _SAID_PACKS:
                 more = "; more like it are not mentioned" if len(self._bad) == _SAID_PACKS else ""
-                self._say(f"{self._place.label}: pack {pack.name[:12]} of {_inert(model.label)} ignored: {error}{more}")
+                self._say(f"{self._label}: pack {pack.name[:12]} of {_inert(model.label)} ignored: {error}{more}")
             return {}
 
     def _push_model(self, model: ModelKey) -> None:

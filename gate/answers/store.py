@@ -123,6 +123,19 @@ class AnswerStore:
         if kept:
             self._touched.update(self._attempt(write))
 
+    def name(self, models: Iterable[ModelKey]) -> None:
+        """What these models are called now, for people."""
+
+        def write(connection: sqlite3.Connection) -> None:
+            known = dict(connection.execute("select id, label from models").fetchall())
+            if any(known.get(model_number(model.digest)) != model.label for model in named):
+                with transaction(connection):
+                    for model in named:
+                        _name(connection, model)
+
+        named = list(models)
+        self._attempt(write)
+
     def take(self, answers: Iterable[tuple[str, bytes]], model: ModelKey, place: int, pack: str) -> int:
         """Keep encoded answers that came from the shared ``place`` in ``pack``; how many were new here. What is held
         already stays: this machine's own answers are trusted more."""

@@ -1,0 +1,161 @@
+"""Many calls at once: each answer tried until its deadline, all of them at the pace that the server bears."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from finetune_gate.evaluators.asking import Answer, Failed, Generation, TokenLogprobs
+
+from ..models.protocol import Usage
+from .background import Connection, EndpointLimits
+from .pacing import Backoff
+from .replies import Json, NoReply, usage_of
+from .verdicts import TOO_MUCH, Again, Call, Judging, Reworded, Verdict
+
+_SHARE_OF_DEADLINE = 0.5
+"""An attempt may take half of the deadline, so that a call that hangs can be made once more."""
+
+_SILENT_DEADLINES = 2
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a model has been asked since it was opened. Written in the loop's thread only. Tokens as the server counts
+    them."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    retries: int = 0
+    rate_limited: int = 0
+    heard: bool = False
+    """Whether anything has ever come back."""
+    answered: bool = False
+    """Whether there has ever been an answer."""
+    last_fault: Again | None = None
+    """Why the last answer that was given up was."""
+
+    def usage(self) -> Usage:
+        return Usage(self.calls, self.prompt_tokens, self.completion_tokens, self.retries, self.rate_limited)
+
+    def add(self, reply: Json) -> None:
+        read, written = usage_of(reply)
+        self.prompt_tokens += read or 0
+        self.completion_tokens += written or 0
+
+
+class _Silent(Exception):
+    """Nothing usable has come for so long that the rest is not waited for."""
+
+
+@dataclass(slots=True)
+class Caller:
+    """Asks one model, in its connection's loop: ``await caller.ask_all(calls, put)``.
+
+    Raises ModelError where no call can succeed: wrong key, no such model, no credit, nobody at the address from the
+    start. Where no answer comes for twice ``call_seconds``, what is left is Failed with that reason, so that a server
+    that has died costs minutes, not hours.
+    """
+
+    connection: Connection
+    limits: EndpointLimits
+    judging: Judging
+    tally: Tally
+    backoff: Backoff = field(default_factory=Backoff)
+    _last_answer: float = 0.0
+
+    async def ask_all(self, calls: Sequence[Call], put: Callable[[int, Answer], None]) -> None:
+        """``put(index, answer)`` once for each call, in any order, in this thread."""
+        turnstile = self.connection.turnstile
+        missing = set(range(len(calls)))
+        self._last_answer = time.monotonic()
+
+        async def one(index: int) -> None:
+            answer = await self._answer(calls[index])
+            missing.discard(index)
+            put(index, answer)
+
+        def ended(_: asyncio.Task[None]) -> None:
+            turnstile.end()
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for index in range(len(calls)):
+                    await turnstile.begin()
+                    # by a callback, since a task that is cancelled before its first step runs no finally
+                    group.create_task(one(index)).add_done_callback(ended)
+        except BaseExceptionGroup as several:
+            first = several.exceptions[0]
+            if not isinstance(first, _Silent):
+                raise first from None
+            for index in sorted(missing):
+                put(index, Failed(str(first)))
+
+    async def _answer(self, call: Call) -> Answer:
+        last = Again("it was never its turn")
+        try:
+            async with asyncio.timeout(self.limits.call_seconds) as deadline:
+                tries = attempts = malformed = 0
+                while True:
+                    verdict = await self._attempt(call, deadline.when() or 0.0)
+                    if isinstance(verdict, Reworded):
+                        self.tally.retries += 1
+                        continue
+                    if not isinstance(verdict, Again):
+                        self._heard_of(verdict)
+                        return verdict
+                    last = verdict
+                    tries += 1
+                    attempts += verdict.counts
+                    malformed += verdict.malformed
+                    if attempts >= self.backoff.attempts or malformed >= self.backoff.malformed:
+                        return self._given_up(last, f"after {tries} attempts")
+                    wait = verdict.after
+                    if wait is None:
+                        wait = self.backoff.seconds(tries, random.random())
+                    if wait >= (deadline.when() or 0.0) - asyncio.get_running_loop().time():
+                        return self._given_up(last, self._too_late)
+                    await asyncio.sleep(wait)
+                    self.tally.retries += 1
+        except TimeoutError:
+            return self._given_up(last, self._too_late)
+
+    @property
+    def _too_late(self) -> str:
+        return f"within {self.limits.call_seconds:g} s"
+
+    async def _attempt(self, call: Call, deadline: float) -> Verdict:
+        turnstile, tally = self.connection.turnstile, self.tally
+        body = call.body()
+        async with turnstile.attempt() as ticket:
+            left = deadline - asyncio.get_running_loop().time()
+            tally.calls += 1
+            reply = await self.connection.client.post(
+                call.path, body, max(0.001, min(left, self.limits.call_seconds * _SHARE_OF_DEADLINE))
+            )
+            if not isinstance(reply, NoReply):
+                tally.heard = True
+                tally.rate_limited += reply.status == 429
+                if reply.status in TOO_MUCH:
+                    turnstile.refused(ticket, min(reply.retry_after or 0.0, self.limits.call_seconds))
+                elif reply.status < 500:
+                    turnstile.answered(ticket)
+        return self.judging.verdict(call, body, reply, tally.answered)
+
+    def _heard_of(self, answer: Answer) -> None:
+        self._last_answer = time.monotonic()
+        if isinstance(answer, Generation | TokenLogprobs):
+            self.tally.answered = True
+
+    def _given_up(self, last: Again, when: str) -> Failed:
+        self.tally.last_fault = last
+        if last.unreachable and not self.tally.heard:
+            raise self.judging.unreachable(last.reason)
+        silent = time.monotonic() - self._last_answer
+        if silent >= _SILENT_DEADLINES * self.limits.call_seconds:
+            raise _Silent(f"not waited for: the endpoint gave no answer for {silent:.0f} s; at last: {last.reason}")
+        return Failed(f"no answer {when}; at last: {last.reason}")

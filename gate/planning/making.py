@@ -1,0 +1,254 @@
+"""Make a plan: pin everything as a run does, look into the answer store, and measure how fast local models are.
+
+    kept = plan_gate(GateRequest(gate_file=Path("gate.yaml"), candidate="7"), progress=Silent())
+    kept.plan.models[0].left.requests
+
+Nothing is sent to an API, and nothing is changed in the registry. Models of a remote registry are brought here, as a
+run brings them: their tokenizers count the tokens.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from finetune_gate.evaluators.asking import Ability, Answer, Failed, Request, ScoreRequest
+from finetune_gate.evaluators.errors import ConfigurationError, Problem
+from finetune_gate.evaluators.evaluator import JudgedEvaluator
+
+from ..answers import STORE_FILE, AnswerStore, ModelKey, StoreLimits, shared_answers
+from ..answers.sharing import Sharing
+from ..models.protocol import Model
+from ..pins import Endpoint, ModelFiles, ModelPin, PythonModel
+from ..progress import Progress
+from ..run import steps
+from ..run.plan import Plan, make_second_plan
+from ..run.states import GateRequest, Resolved
+from .cache import KeptModel, KeptPlan, KeptShard, seconds_of
+from .calibration import measure_speed
+from .planned import GatePlan, PlannedJudge, PlannedModel, Seconds, Speed, Unknown, together
+from .sensitivity import Known, plan_rules, small_samples
+from .work import Work, addresses_of, work_on
+
+
+class Held(Protocol):
+    """What planning needs of an answer store."""
+
+    def get(self, addresses: Sequence[str]) -> dict[str, Answer]: ...
+
+
+def plan_gate(request: GateRequest, *, progress: Progress, calibrate: bool = True) -> KeptPlan:
+    """What a run would do now. Raises ConfigurationError and EvaluationError where it could not begin."""
+    now = datetime.now(UTC)
+    with _downloads(request.home) as downloads:
+        progress.say("resolve: pin candidate, base, champion, gate file and data")
+        resolved = steps.resolve(request, downloads, now)
+        progress.say("plan: unite what the evaluators ask, and look into the answer store")
+        plan = steps.plan(resolved)
+        with (
+            steps.open_models_of(resolved) as models,
+            AnswerStore(request.home / STORE_FILE, progress.say) as store,
+        ):
+            _bring_answers(resolved, models, store, progress)
+            return _Planning(resolved, plan, models, store, progress, calibrate).kept(now)
+
+
+def _bring_answers(resolved: Resolved, models: Mapping[str, Model], store: AnswerStore, progress: Progress) -> None:
+    """What a shared place holds of these models. Nothing goes the other way, and nothing is pruned: that is a run's."""
+    shared = shared_answers(resolved.gate.file.execution.store, resolved.registry.connection)
+    if shared is not None:
+        pins = resolved.pins.by_name()
+        keys = [ModelKey(model.digest, pins[name].label) for name, model in models.items()]
+        Sharing(store, shared, keys, progress.say, StoreLimits.from_environment().max_bytes).pull()
+
+
+@contextmanager
+def _downloads(home: Path) -> Generator[Path]:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        way_out = "FINETUNE_GATE_HOME names another folder"
+        raise ConfigurationError(
+            Problem(str(home), error.strerror or str(error), "a folder to keep answers in", way_out)
+        ) from error
+    folder = Path(tempfile.mkdtemp(prefix="models-", dir=home))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(slots=True)
+class _Planning:
+    resolved: Resolved
+    plan: Plan
+    models: Mapping[str, Model]
+    store: Held
+    progress: Progress
+    calibrate: bool
+    work: dict[str, Work] = field(default_factory=dict[str, Work])
+    asked: dict[str, int] = field(default_factory=dict[str, int])
+    known: dict[str, Mapping[Request, Answer]] = field(default_factory=dict[str, Mapping[Request, Answer]])
+
+    def kept(self, now: datetime) -> KeptPlan:
+        resolved, pins = self.resolved, self.resolved.pins
+        for pin in pins.roles():
+            self._look(pin.role, self.plan.requests)
+        judges = self._look_at_judges()
+        rules = plan_rules(
+            resolved.gate, resolved.data, Known({pin.role: self.known[pin.role] for pin in pins.roles()[1:]})
+        )
+        speeds = {name: self._speed(name) for name in self.work}
+        models = tuple(self._model(name, speeds) for name in self.asked)
+        plan = GatePlan(
+            model=resolved.gate.file.model,
+            gate_file=str(resolved.request.gate_file),
+            planned_at=now.isoformat(timespec="seconds"),
+            wanted=self.plan.wanted,
+            different=len(self.plan.requests),
+            models=models,
+            judges=judges,
+            seconds=together(models),
+            rules=rules,
+            warnings=(*self._warnings(), *small_samples(rules)),
+            notes=tuple(self._notes(models)),
+        )
+        return KeptPlan(
+            made=time.time(), plan=plan, models={name: self._keep(name, speeds[name]) for name in self.work}
+        )
+
+    def _look(self, name: str, requests: Sequence[Request]) -> None:
+        model = self.models[name]
+        addresses = addresses_of(model, requests)
+        held = self.store.get(list(addresses.values()))
+        self.asked[name] = len(requests)
+        self.known[name] = {request: held[address] for request, address in addresses.items() if address in held}
+        if self._twin(name) is None:
+            self.work[name] = work_on(model, addresses, self._abilities(name), held)
+
+    def _twin(self, name: str) -> str | None:
+        """The role listed before ``name`` that is the same model: it is asked, and ``name`` finds its answers."""
+        roles = [pin.role for pin in self.resolved.pins.roles()]
+        before = roles[: roles.index(name)] if name in roles else []
+        return next((role for role in before if self.models[role] is self.models[name]), None)
+
+    def _abilities(self, name: str) -> frozenset[Ability]:
+        """Of an API without asking it: chats give no log-probabilities, and completions may."""
+        files = self._pin(name).files
+        if isinstance(files, Endpoint):
+            return frozenset(("generates",)) if files.api == "chat" else frozenset(("generates", "scores_tokens"))
+        return self.models[name].abilities
+
+    def _pin(self, name: str) -> ModelPin:
+        return self.resolved.pins.by_name()[name]
+
+    def _look_at_judges(self) -> tuple[PlannedJudge, ...]:
+        """Once all models have answered, what judges are asked is known like anything else."""
+        evaluators = self.resolved.gate.evaluators.values()
+        judged = [evaluator for evaluator in evaluators if isinstance(evaluator, JudgedEvaluator)]
+        if not any(work.left.requests for work in self.work.values()):
+            lacking = Failed("the model lacks the ability to answer")
+            answers = {
+                name: {request: known.get(request, lacking) for request in self.plan.requests}
+                for name, known in self.known.items()
+            }
+            for judge, requests in make_second_plan(judged, self.resolved.data, answers).items():
+                self._look(judge, requests)
+            return ()
+        return tuple(
+            PlannedJudge(name=name, label=self._pin(name).label, runs_on=self._runs_on(name), calls_at_most=most)
+            for name, most in self.plan.judge_calls.items()
+        )
+
+    def _speed(self, name: str) -> Speed | Unknown:
+        files = self._pin(name).files
+        if isinstance(files, Endpoint):
+            return Unknown(unknown="not calibrated: nothing is sent to an API by a plan")
+        if isinstance(files, PythonModel):
+            return Unknown(unknown="not calibrated: a plan runs no code that comes with a model")
+        if not self.calibrate:
+            return Unknown(unknown="not calibrated, as asked")
+        work, model = self.work[name], self.models[name]
+        if not work.left.requests:
+            return Unknown(unknown="nothing to compute")
+        self.progress.say(f"calibrate {name}: load it, and answer a small sample")
+        batch_tokens = model.facts().get("batch_tokens")
+        assert isinstance(batch_tokens, int), "local models say how many tokens a batch has"
+        speed = measure_speed(model, work, batch_tokens, self.resolved.gate.file.execution.seed)
+        model.release()
+        return speed
+
+    def _runs_on(self, name: str) -> str:
+        files = self._pin(name).files
+        if isinstance(files, Endpoint):
+            return files.base_url
+        if isinstance(files, PythonModel):
+            return "Python code of its own, apart"
+        facts = self.models[name].facts()
+        return f"{facts.get('device')}, {facts.get('dtype')}"
+
+    def _model(self, name: str, speeds: Mapping[str, Speed | Unknown]) -> PlannedModel:
+        pin, same = self._pin(name), self._twin(name)
+        work = self.work[same or name]
+        mine = () if same else work.pieces
+        return PlannedModel(
+            role=pin.role,
+            name=name,
+            label=pin.label,
+            runs_on=self._runs_on(name),
+            requests=self.asked[name],
+            stored=work.stored,
+            unable=work.unable,
+            left=Work(mine, 0, 0).left,
+            seconds=seconds_of(speeds[same or name], [piece.size for piece in mine]),
+            same_as=same,
+        )
+
+    def _keep(self, name: str, speed: Speed | Unknown) -> KeptModel:
+        pieces = self.work[name].pieces
+        shards = tuple(KeptShard(held=piece.held, missing=piece.missing, size=piece.size) for piece in pieces)
+        return KeptModel(speed=speed, shards=shards)
+
+    def _warnings(self) -> list[str]:
+        pins = self.resolved.pins
+        found = [
+            f"the candidate's files are identical to the {role}'s: no run promotes it"
+            for role in self.resolved.identical
+        ]
+        if pins.champion_note:
+            found.append(pins.champion_note)
+        scores = sum(isinstance(request, ScoreRequest) for request in self.plan.requests)
+        for name, work in self.work.items():
+            files = self._pin(name).files
+            if work.unable:
+                found.append(
+                    f"{name} cannot answer {work.unable:,} of {self.asked[name]:,} requests: "
+                    "metrics that need them will be unmeasured"
+                )
+            elif isinstance(files, Endpoint) and scores:
+                found.append(f"whether the API of {name} gives log-probabilities of given text is found out by a run")
+        return found
+
+    def _notes(self, models: Sequence[PlannedModel]) -> list[str]:
+        notes: list[str] = []
+        if any(model.left.written for model in models):
+            notes.append("texts are counted at their full length; they may end earlier")
+        if guessed := [model.name for model in models if not model.left.exact]:
+            notes.append(f"tokens of {' and '.join(guessed)} are estimated from the length of the text")
+        timed = [model for model in models if isinstance(model.seconds, Seconds)]
+        if timed and len(timed) < len(models):
+            left_out = " and ".join(model.name for model in models if model not in timed)
+            notes.append(f"the time together leaves out {left_out}")
+        if any(isinstance(self._pin(model.name).files, ModelFiles) and model.left.requests for model in timed):
+            notes.append("times are of this machine, left alone; other work on it slows a run down")
+        runner = self.resolved.gate.file.execution.runner
+        if runner != "local" and timed:
+            notes.append(f"times are of one process; {runner} spreads the work over its workers")
+        return notes
