@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from finetune_gate.evaluators.errors import ConfigurationError, Problem
+
 from .output import EXIT, print_json
 from .progress import shown_progress
 
 if TYPE_CHECKING:
+    from finetune_gate.gate.gate_file.settings import Execution
     from finetune_gate.gate.run import GateRequest, GateResult
 
 
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     "--prefect/--no-prefect",
     "with_prefect",
     default=None,
-    help="Walk the steps as a Prefect flow. Default: if PREFECT_API_URL is set.",
+    help="Walk the steps as a Prefect flow. Default: if PREFECT_API_URL is set, or a cluster is asked for.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -64,7 +67,9 @@ def run(
     from finetune_gate.gate.gate_file import load_data, load_gate_file
     from finetune_gate.gate.run import GateRequest
 
-    load_data(load_gate_file(gate_file))  # before anything heavy is imported
+    gate = load_gate_file(gate_file)
+    load_data(gate)  # before anything heavy is imported
+    with_prefect = _through_prefect(gate.file.execution, with_prefect)
     request = GateRequest(
         gate_file=gate_file,
         candidate=candidate,
@@ -75,11 +80,27 @@ def run(
         trigger="command line",
         actor=_actor(),
     )
-    if with_prefect is None:
-        with_prefect = bool(os.environ.get("PREFECT_API_URL"))
     result = gate_candidate(request, with_prefect, quiet=quiet or as_json)
     print_result(result, as_json=as_json, verbose=verbose)
     raise click.exceptions.Exit(EXIT[result.record.decision])
+
+
+def _through_prefect(execution: Execution, wish: bool | None) -> bool:
+    """A cluster is reached through Prefect's task runners, so its runs are walked by Prefect without being asked to."""
+    if execution.runner == "local":
+        return bool(os.environ.get("PREFECT_API_URL")) if wish is None else wish
+    if wish is False:
+        raise ConfigurationError(
+            Problem(
+                f"execution.runner: {execution.runner}",
+                "its shards are Prefect tasks, and --no-prefect was given",
+                way_out="leave --no-prefect out, or set execution.runner: local",
+            )
+        )
+    from finetune_gate.flows.clusters import refuse_unusable
+
+    refuse_unusable(execution)
+    return True
 
 
 def gate_candidate(request: GateRequest, with_prefect: bool, *, quiet: bool) -> GateResult:

@@ -47,7 +47,8 @@ def on_cluster(pins: Pins, execution: Execution) -> Generator[Runner]:
     """A ``RunOn``: the runner for the gate file's ``execution``. The cluster is reached, or started on this machine, at
     the first shard, so a run whose answers are all stored never starts one; it is gone when the context is left.
 
-    Raises ConfigurationError for a missing extra, an address that cannot be one, or outside a Prefect flow run.
+    Raises ConfigurationError for a missing extra and for an address that cannot be one; at the first shard also where
+    this is no Prefect flow run.
     """
     if execution.runner == "local":
         yield InProcess()
@@ -85,7 +86,7 @@ class _OnWorkers:
     pins: Pins
     execution: Execution
     opened: ExitStack
-    reached: tuple[Cluster, Context] | None = None
+    reached: tuple[Context, Cluster] | None = None
 
     def answer(
         self, name: str, model: Model, shards: Sequence[Shard], advance: Advance
@@ -95,7 +96,7 @@ class _OnWorkers:
             yield from InProcess().answer(name, model, shards, advance)
             return
         facts = model.facts()
-        cluster, context = self.reached = self.reached or (self._reach(str(facts["device"])), shard_context())
+        context, cluster = self.reached = self.reached or (shard_context(), self._reach(str(facts["device"])))
         opening = Opening(
             pins=from_files(self.pins),
             device=self.execution.device,
@@ -176,8 +177,6 @@ def _outcome(cluster: Cluster, work: Work, future: PrefectFuture[Any]) -> Sequen
             found = f"lost {LOST_WORKERS} workers in turn; the last with {reason(error)}"
             way_out = "the usual cause is memory: fewer workers, or a smaller execution.batch_tokens"
             raise EvaluationError(Problem(where, found, way_out=way_out)) from None
-        raise EvaluationError(
-            Problem(
-                where, f"the cluster gave no answer: {reason(getattr(error, 'cause', None) or error)}", way_out="run it again: finished shards are kept"
-            )
-        ) from None
+        cause = getattr(error, "cause", None)  # Ray's own errors hold the one that says something
+        found = f"the cluster gave no answer: {reason(cause if isinstance(cause, Exception) else error)}"
+        raise EvaluationError(Problem(where, found, way_out="run it again: finished shards are kept")) from None

@@ -205,8 +205,20 @@ def _create(path: Path) -> None:
 
 
 def _build(path: Path, fill: Callable[[sqlite3.Connection], int]) -> int:
+    _remove(path)
+    try:
+        return _built(path, fill)
+    except BaseException:
+        _remove(path)  # half a file only takes room
+        raise
+
+
+def _remove(path: Path) -> None:
     for ending in ("", "-journal", "-wal", "-shm"):
         path.with_name(path.name + ending).unlink(missing_ok=True)
+
+
+def _built(path: Path, fill: Callable[[sqlite3.Connection], int]) -> int:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         for setting in (f"page_size = {PAGE}", "auto_vacuum = incremental", f"user_version = {_LAYOUT}"):
             connection.execute(f"pragma {setting}")
@@ -222,7 +234,6 @@ def _build(path: Path, fill: Callable[[sqlite3.Connection], int]) -> int:
 
 def _salvage(path: Path, found: str, say: Say) -> None:
     """Build the file that replaces a damaged one. From the move to ``.salvaged`` on, it is only put in place."""
-
     now = int(time.time())  # when each was used last is not known; what a run has just read must stay
 
     def fill(new: sqlite3.Connection) -> int:

@@ -62,7 +62,7 @@ class FsspecAnswers:
     """Made by `open_fsspec`. Each pack is a group of its own."""
 
     def __init__(self, url: str, system: FileSystem, root: str) -> None:
-        self._url = without_credentials(url)
+        self._url = without_credentials(url).rstrip("/")
         self._system = system
         self._root = posixpath.join(root, "v1")
         self._renames = url.startswith(("file://", "local://"))

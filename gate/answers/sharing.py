@@ -144,6 +144,8 @@ class Sharing:
         try:
             if pack.size is not None and pack.size > MAX_COMPRESSED:
                 raise BadPack(f"it is larger than {MAX_COMPRESSED >> 20} MiB")
+            if pack.size == 0:  # some places refuse to read what is empty
+                raise BadPack("it is empty")
             content = self._place.read(model.digest, pack, MAX_COMPRESSED)
             return None if content is None else read_pack(pack.name, content, model.digest)
         except BadPack as error:

@@ -126,6 +126,8 @@ class AnswerStore:
     def name(self, models: Iterable[ModelKey]) -> None:
         """What these models are called now, for people."""
 
+        named = list({model.digest: model for model in models}.values())
+
         def write(connection: sqlite3.Connection) -> None:
             known = dict(connection.execute("select id, label from models").fetchall())
             if any(known.get(model_number(model.digest)) != model.label for model in named):
@@ -133,7 +135,6 @@ class AnswerStore:
                     for model in named:
                         _name(connection, model)
 
-        named = list(models)
         self._attempt(write)
 
     def take(self, answers: Iterable[tuple[str, bytes]], model: ModelKey, place: int, pack: str) -> int:
@@ -245,7 +246,7 @@ class AnswerStore:
             self._open = False
             self.mark_used()
             if self._unsound:
-                self._say(f"answer store {self.path}: {self._unsound:,} damaged answers were not believed")
+                self._say(f"answer store {self.path}: answers that were damaged and not believed: {self._unsound:,}")
             try:
                 # SQLite refuses others for a moment while the last user tidies up
                 with opening(self.path, 5.0):

@@ -36,8 +36,6 @@ class Tally:
     """Whether anything has ever come back."""
     answered: bool = False
     """Whether there has ever been an answer."""
-    last_fault: Again | None = None
-    """Why the last answer that was given up was."""
 
     def usage(self) -> Usage:
         return Usage(self.calls, self.prompt_tokens, self.completion_tokens, self.retries, self.rate_limited)
@@ -66,6 +64,8 @@ class Caller:
     judging: Judging
     tally: Tally
     backoff: Backoff = field(default_factory=Backoff)
+    last_fault: Again | None = None
+    """Why the last answer that was given up was."""
     _last_answer: float = 0.0
 
     async def ask_all(self, calls: Sequence[Call], put: Callable[[int, Answer], None]) -> None:
@@ -114,9 +114,10 @@ class Caller:
                     malformed += verdict.malformed
                     if attempts >= self.backoff.attempts or malformed >= self.backoff.malformed:
                         return self._given_up(last, f"after {tries} attempts")
-                    wait = verdict.after
-                    if wait is None:
+                    if verdict.after is None:
                         wait = self.backoff.seconds(tries, random.random())
+                    else:  # "at once" is never at once
+                        wait = max(verdict.after, self.backoff.seconds(1, random.random()))
                     if wait >= (deadline.when() or 0.0) - asyncio.get_running_loop().time():
                         return self._given_up(last, self._too_late)
                     await asyncio.sleep(wait)
@@ -152,7 +153,7 @@ class Caller:
             self.tally.answered = True
 
     def _given_up(self, last: Again, when: str) -> Failed:
-        self.tally.last_fault = last
+        self.last_fault = last
         if last.unreachable and not self.tally.heard:
             raise self.judging.unreachable(last.reason)
         silent = time.monotonic() - self._last_answer

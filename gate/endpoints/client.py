@@ -33,7 +33,7 @@ _LOGGERS = (
     "httpcore2.proxy",
     "httpcore2.socks",
     "aiohttp.client",
-    "asyncio",
+    "asyncio",  # shows arguments of callbacks in its debug mode
 )
 
 

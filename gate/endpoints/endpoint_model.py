@@ -29,7 +29,7 @@ from .background import Connection, EndpointLimits, connect, release
 from .calling import Caller, Tally
 from .pacing import Backoff
 from .replies import Json, estimated_tokens, read_echo, read_generation
-from .verdicts import Call, Judging
+from .verdicts import Again, Call, Judging
 from .wording import EchoText, Wording, unaskable
 
 ANSWERS = "finetune-gate endpoint answers 1"
@@ -180,9 +180,8 @@ class EndpointModel:
         with self._lock:
             if self._scores is None:
                 found: list[Answer] = []
-                self._tally.last_fault = None
-                self._ask([self._echo_call(self._wording.echo_text(_PROBE))], lambda _, answer: found.append(answer))
-                fault = self._tally.last_fault
+                probe = self._echo_call(self._wording.echo_text(_PROBE))
+                fault = self._ask([probe], lambda _, answer: found.append(answer))
                 if fault is not None and fault.status not in _UNABLE:
                     raise ModelError(
                         Problem(
@@ -211,12 +210,14 @@ class EndpointModel:
 
         self._ask([call(requests[same[0]]) for same in owners], to_all)
 
-    def _ask(self, calls: Sequence[Call], deliver: Deliver) -> None:
+    def _ask(self, calls: Sequence[Call], deliver: Deliver) -> Again | None:
+        """The last fault that an answer was given up for, if any was."""
         if not calls:
-            return
+            return None
         connection = connect(self._user, self._access, self._limits)
         caller = Caller(connection, self._limits, self._judging, self._tally, self._backoff)
         _hand_over(connection, caller, calls, deliver)
+        return caller.last_fault
 
 
 def _hand_over(connection: Connection, caller: Caller, calls: Sequence[Call], deliver: Deliver) -> None:

@@ -21,7 +21,10 @@ from finetune_gate.evaluators.evaluator import Evaluator
 from .rules import Rule
 
 RESERVED_SCHEMES = frozenset(
-    ("auto", "models", "runs", "file", "http", "https", "s3", "gs", "abfss", "dbfs", "hdfs", "hf", "mlflow-artifacts")
+    (
+        *("auto", "models", "runs", "file", "http", "https", "s3", "gs", "gcs", "abfs", "abfss", "wasb", "wasbs"),
+        *("ftp", "sftp", "dbfs", "uc", "hdfs", "viewfs", "hf", "mlflow-artifacts"),
+    )
 )
 """What addresses begin with that mean something else already."""
 
@@ -111,7 +114,7 @@ class GateFile(_Section):
     base: str = Field(
         default="auto",
         min_length=1,
-        description="what it was fine-tuned from: auto, a models:/ or runs:/ URI, a folder, or a cached hub id",
+        description="what it was fine-tuned from: auto, models:/..., runs:/..., a folder, a cached hub id, openai:/NAME",
     )
     champion: str | None = Field(default="@champion", description="what serves now: @alias, a version, or null")
     data: dict[str, DataEntry] = Field(min_length=1, description="datasets by name")

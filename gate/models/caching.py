@@ -43,6 +43,9 @@ def _layer_class() -> Any:
     class RoomyLayer(plain):
         """``keys`` and ``values`` are views of the filled part of two buffers: (rows, heads, tokens, width)."""
 
+        keys: Any
+        values: Any
+
         def __init__(self, room: int) -> None:
             super().__init__()
             self._room = room

@@ -27,6 +27,7 @@ from finetune_gate.evaluators.asking import Failed, GenerateRequest, Message, Pr
 
 from .foreign import Tokenizer
 from .manifest import shown
+from .seams import cuts_at_spaces
 
 MAX_RENDERED = 10_000_000
 MAX_REMEMBERED = 1 << 20
@@ -78,6 +79,7 @@ class Renderer:
         self._tokenizer = tokenizer
         self.has_template = bool(tokenizer.chat_template)
         self._own_prefix = self._what_it_adds()
+        self._cuts_at_spaces = cuts_at_spaces(tokenizer)
         bos, eos = tokenizer.bos_token_id, tokenizer.eos_token_id
         self.start = bos if bos is not None else eos
 
@@ -93,7 +95,7 @@ class Renderer:
             _pieces(prompt, request) if isinstance(prompt, _Text) else None
             for prompt, request in zip(prompts, requests, strict=True)
         ]
-        ids = self._encode(text for piece in pieces if piece for text in (piece[0], piece[1], piece[0] + piece[1]))
+        ids = self._encode(text for piece in pieces if piece for text in self._texts(*piece))
         results: list[Scored | Failed] = []
         for prompt, piece, request in zip(prompts, pieces, requests, strict=True):
             if isinstance(prompt, Failed):
@@ -102,7 +104,9 @@ class Renderer:
                 results.append(Scored((), (), document=not prompt.text))
             else:
                 context, continuation = piece
-                results.append(self._join(prompt, ids[context], ids[continuation], ids[context + continuation]))
+                apart = ids[continuation]
+                whole = ids[context] + apart if self._cut(context, continuation) else ids[context + continuation]
+                results.append(self._join(prompt, ids[context], apart, whole))
         return results
 
     def prompts(self, requests: Sequence[GenerateRequest]) -> list[Prompted | Failed]:
@@ -129,6 +133,17 @@ class Renderer:
             return None
         behind = self._ids([turn.text.rpartition(probe)[2]], add_special_tokens=False)[0]
         return behind[0] if behind and behind[0] in set(self._tokenizer.all_special_ids) else None
+
+    def _cut(self, context: str, continuation: str) -> bool:
+        """Whether a token surely begins where the continuation does."""
+        if not self._cuts_at_spaces or not context or context[-1].isspace():
+            return False
+        return continuation[:1] == " " and len(continuation) > 1 and not continuation[1].isspace()
+
+    def _texts(self, context: str, continuation: str) -> tuple[str, ...]:
+        """What must be encoded for a prompt and its continuation."""
+        whole = () if self._cut(context, continuation) else (context + continuation,)
+        return (context, continuation, *whole)
 
     def _join(
         self, prompt: _Text, context: tuple[int, ...], apart: tuple[int, ...], whole: tuple[int, ...]

@@ -34,16 +34,14 @@ SHARE = 1 / 25
 LONG_ENOUGH = 0.5
 """Seconds of one probe after which no larger one is tried."""
 
-NO_TIME = 0.05
+NO_TIME = 0.02
 """Seconds of one probe up to which a larger one is tried, whatever its share of all: that costs nobody anything."""
 
-FEW_TOKENS = 4
+FEW_TOKENS = 5
 """Tokens that calibration lets a text have."""
 
 TEXT_BATCHES = 4
 """Texts are written in batches with so many times as many tokens as those of log-likelihoods."""
-
-_GROWTH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +147,8 @@ class _Calibration:
             largest = most if probes[-1].seconds < NO_TIME else min(most, int(SHARE * len(units)))
             if size >= largest or probes[-1].seconds >= LONG_ENOUGH:
                 return probes
-            size = min(_GROWTH * size, largest)
+            # what a batch costs at all makes this a cautious forecast of what takes long enough
+            size = min(largest, max(2 * size, int(size * LONG_ENOUGH / max(probes[-1].seconds, NO_TIME))))
 
 
 def _units(requests: Sequence[Request]) -> list[list[Request]]:

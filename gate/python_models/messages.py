@@ -15,6 +15,9 @@ BATCH_ROWS: Final = 64
 MAX_TEXT: Final = 100_000
 """Longest prediction, in characters; a batch of them fits into one message however it is escaped."""
 
+SCRATCH_PREFIX: Final = "finetune-gate-worker-"
+"""What the name of a worker's own folder begins with."""
+
 Message = Mapping[str, object]
 
 

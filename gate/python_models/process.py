@@ -25,7 +25,7 @@ from typing import Final, Self
 from finetune_gate.evaluators.errors import without_credentials
 
 from ..models.manifest import shown
-from .messages import HEADER, MAX_BYTES, Message, decode, encode
+from .messages import HEADER, MAX_BYTES, SCRATCH_PREFIX, Message, decode, encode
 
 _PASSED_ON: Final = frozenset({
     "PATH", "LANG", "LANGUAGE", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH",
@@ -57,7 +57,7 @@ class Worker:
     """One process, with a folder of its own that is removed with it."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
-        self._scratch = tempfile.TemporaryDirectory(prefix="finetune-gate-worker-", ignore_cleanup_errors=True)
+        self._scratch = tempfile.TemporaryDirectory(prefix=SCRATCH_PREFIX, ignore_cleanup_errors=True)
         self._last_words = b""
         self._alive = True
         self._process = subprocess.Popen(

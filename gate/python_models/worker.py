@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import threading
 import time
@@ -18,7 +19,7 @@ from typing import Protocol, cast
 
 from ..models.manifest import list_files
 from ..models.mlmodel import read_flavors
-from .messages import MAX_TEXT, Message, encode, read
+from .messages import MAX_TEXT, SCRATCH_PREFIX, Message, encode, read
 from .rows import CannotAsk, InputForm, answer_of, filled, form_of_estimator, form_of_signature, values_of
 
 _MOST_WRITTEN = 4 << 30
@@ -50,7 +51,8 @@ def main() -> None:
     os.dup2(2, 1)
     _limit(resource.RLIMIT_CORE, 0)
     _limit(resource.RLIMIT_FSIZE, _MOST_WRITTEN)
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    scratch = os.getcwd()
+    threading.Thread(target=_end_with, args=(os.getppid(), scratch), daemon=True).start()
     model: tuple[Predict, InputForm] | None = None
     while (question := read(questions)) is not None:
         try:
@@ -68,7 +70,7 @@ def main() -> None:
             answer = {"raised": _said(error)}
         answers.write(encode(answer))
         answers.flush()
-    os.killpg(0, signal.SIGKILL)  # what the model started ends with it
+    _end(scratch)
 
 
 def _load(folder: str, flavor: str) -> tuple[Predict, InputForm]:
@@ -111,10 +113,17 @@ def _limit(kind: int, most: int) -> None:
     resource.setrlimit(kind, (most, most))
 
 
-def _end_with(parent: int) -> None:
-    """End this process and all it started once the gate is gone, also where that was killed."""
+def _end_with(parent: int, scratch: str) -> None:
+    """End once the gate is gone, also where that was killed."""
     while os.getppid() == parent:
         time.sleep(1)
+    _end(scratch)
+
+
+def _end(scratch: str) -> None:
+    """Leave no folder and no process behind: a gate that was killed cannot see to it."""
+    if os.path.basename(scratch).startswith(SCRATCH_PREFIX):
+        shutil.rmtree(scratch, ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

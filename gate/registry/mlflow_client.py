@@ -4,8 +4,9 @@
     with store.doing("read model 'support-bot'"):
         model = store.client.get_registered_model("support-bot")
 
-Only this file imports ``mlflow`` (a worker of ``python_models`` is a process of its own). Everything else in ``gate/`` that talks to it holds a `Connection`, whose client is
-described by the `Client` protocol (the calls this project makes, and no more).
+Only this file imports ``mlflow`` (a worker of ``python_models`` does, too, in a process of its own). Everything else in
+``gate/`` that talks to it holds a `Connection`, whose client is described by the `Client` protocol (the calls this
+project makes, and no more).
 """
 
 from __future__ import annotations

@@ -197,8 +197,9 @@ COMPACTS = """
 import os, sys
 from pathlib import Path
 from answer_shards import BOT, shard
-from finetune_gate.gate.answers import StoreLimits, fsspec_place, open_answers, shared_answers
+from finetune_gate.gate.answers import StoreLimits, open_answers, shared_answers, sharing
 home, url, fatal = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+sharing.MANY_PACKS = 5
 place = shared_answers(url, None)
 calls = 0
 class Dying:
@@ -221,12 +222,12 @@ with open_answers(home, [BOT], shared=place, limits=StoreLimits(), say=print) as
 
 def test_a_kill_while_packs_are_put_together_loses_none(tmp_path: Path) -> None:
     """Killed before each step of one more run: pushing, reading the small ones, writing, removing."""
-    small = sharing.MANY_PACKS
+    small = 6
     first = tmp_path / "first"
     for number in range(small):
         run(tmp_path / "a", f"file://{first}", [number])
     killed = 0
-    for fatal in range(1, 90, 1 if LONG else 10):
+    for fatal in range(1, 36, 1 if LONG else 5):
         shared = tmp_path / f"shared-{fatal}"
         for file in first.rglob("*.gz"):
             target = shared / file.relative_to(first)

@@ -125,7 +125,7 @@ def test_an_entry_that_does_not_check_out_is_forgotten(tmp_path: Path, tampering
         assert store.get(["a", "x"]) == {}
         store.put({"a": ANSWERS["a"]}, BOT)
         assert store.get(["a"]) == {"a": ANSWERS["a"]}
-    assert said in ([], [f"answer store {path}: 1 damaged answers were not believed"])
+    assert said in ([], [f"answer store {path}: answers that were damaged and not believed: 1"])
 
 
 @pytest.mark.parametrize(

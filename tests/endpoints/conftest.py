@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 sys.path.append(str(Path(__file__).parent.parent / "models"))  # tiny_models
 
+from endpoint_asking import Open
 from fault_server import FaultServer
 
-from finetune_gate.evaluators.asking import GenerateRequest
 from finetune_gate.gate.endpoints import EndpointLimits, EndpointModel
 from finetune_gate.gate.endpoints.pacing import Backoff
 from finetune_gate.gate.pins import Endpoint
-
-Open = Callable[..., EndpointModel]
 
 
 @pytest.fixture
@@ -53,7 +51,3 @@ def opened(server: FaultServer) -> Generator[Open]:
     yield open_
     for model in models:
         model.release()
-
-
-def prompts(count: int, **settings) -> list[GenerateRequest]:
-    return [GenerateRequest(f"question {number}", **settings) for number in range(count)]

@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from conftest import Open, prompts
+from endpoint_asking import Open, prompts
 from fault_server import FaultServer, hangs, sends
 
 from finetune_gate.evaluators.asking import Answer, GenerateRequest

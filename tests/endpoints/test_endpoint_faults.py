@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from conftest import Open, prompts
+from endpoint_asking import Open, generated, prompts
 from fault_server import (
     Answering,
     FaultServer,
@@ -35,10 +35,7 @@ HTML = b"<html><body>Sign in</body></html>"
 
 
 def ask(model: EndpointModel, count: int = 1, **settings) -> list[Answer]:
-    answers: dict[int, Answer] = {}
-    model.generate(prompts(count, **settings), answers.__setitem__)
-    assert len(answers) == count
-    return [answers[at] for at in range(count)]
+    return generated(model, prompts(count, **settings))
 
 
 def later(seconds: float) -> str:
@@ -51,6 +48,7 @@ RECOVERED: list[tuple[str, list[Answering]]] = [
     ("429 several times", [refuses(429, "slow down")] * 3),
     ("429 with seconds", [sends(429, {}, {"Retry-After": "0.2"})]),
     ("429 with milliseconds", [sends(429, {}, {"retry-after-ms": "200"})]),
+    ("429, come back at once", [sends(429, {}, {"Retry-After": "0"})]),
     ("429 with nonsense", [sends(429, {}, {"Retry-After": "soon"})]),
     ("503", [refuses(503, "overloaded")]),
     ("500", [refuses(500, "oops")]),

@@ -6,7 +6,7 @@ import logging
 import traceback
 
 import pytest
-from conftest import Open, prompts
+from endpoint_asking import Open, prompts
 from fault_server import Answering, FaultServer, chat, closes, echoes_the_key, hangs, refuses, sends
 
 from finetune_gate.evaluators.asking import Answer, Failed, Generation

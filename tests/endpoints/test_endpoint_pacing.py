@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
-from conftest import Open, prompts
+from endpoint_asking import Open, prompts
 from fault_server import FaultServer
 from hypothesis import given
 from hypothesis import strategies as st

@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 
 import pytest
-from conftest import Open
 from echoing import Echoing
+from endpoint_asking import Open
 from fault_server import Answering, FaultServer, closes, completion, refuses, sends
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from conftest import Open
+from endpoint_asking import Open, generated
 from fault_server import Answering, FaultServer, completion, refuses, sends
 
 from finetune_gate.evaluators.asking import Answer, Failed, GenerateRequest, Generation, Message, ScoreRequest
@@ -21,9 +21,7 @@ ASKED = GenerateRequest(TALK, 8, ("\n", "", "END"))
 
 
 def ask(model: EndpointModel, *requests: GenerateRequest) -> list[Answer]:
-    answers: dict[int, Answer] = {}
-    model.generate(requests, answers.__setitem__)
-    return [answers[at] for at in range(len(requests))]
+    return generated(model, [*requests])
 
 
 def test_messages_go_to_the_chat_api_as_they_are(server: FaultServer, opened: Open):

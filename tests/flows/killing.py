@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -172,6 +173,17 @@ def lines_of(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def settled(path: Path) -> list[str]:
+    """The lines of a log, once nothing has been added for a second: a server may still be reading what the dead sent."""
+    lines = lines_of(path)
+    while path.exists():
+        time.sleep(1)
+        before, lines = lines, lines_of(path)
+        if len(before) == len(lines):
+            break
+    return lines
+
+
 def main() -> None:
     original, scratch = Workshop(Path(sys.argv[1])), Path(sys.argv[2])
     list_liked()
@@ -198,7 +210,7 @@ def main() -> None:
             "killed": killed,
             "between": outside(workshop),
             "kept_before": lines_of(workshop.folder / "kept.log"),
-            "questions_before": lines_of(questions)[begun:],
+            "questions_before": settled(questions)[begun:],
         }
         begun = len(lines_of(questions))
         found |= {

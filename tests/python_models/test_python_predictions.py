@@ -207,9 +207,10 @@ model.generate([GenerateRequest("hang")], print)
     finally:
         gate.send_signal(signal.SIGKILL)
         gate.wait(10)
-    worker, child, _ = json.loads((tmp_path / "notes").read_text())
+    worker, child, scratch = json.loads((tmp_path / "notes").read_text())
     assert gone(worker)
     assert gone(child)
+    assert not Path(scratch).exists()
 
 
 @pytest.mark.parametrize("logged", ["series", "table"])
