@@ -48,8 +48,9 @@ class Endpoint:
     """A model behind an OpenAI-compatible API, known by address and name alone: what answers to them can change.
 
     ``base_url`` ends with the API's version (``https://api.openai.com/v1``) and holds no credentials; the key is in the
-    environment variable ``key_variable``. ``messages`` stand in front of every prompt (MLflow's openai flavor can store
-    some). ``root`` and ``files_digest`` are those of the registered version that names it, where one does.
+    environment variable ``key_variable``, and there is none where that is empty. ``messages`` stand in front of every
+    prompt (MLflow's openai flavor can store some). ``root`` and ``files_digest`` are those of the registered version
+    that names it, where one does.
     """
 
     base_url: str

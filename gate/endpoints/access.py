@@ -11,10 +11,10 @@ from pydantic import SecretStr
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem, without_credentials
 
+from ..models.addresses import OPENAI_HOST
 from ..models.manifest import shown
 from ..pins import Endpoint
 
-OPENAI_HOST = "api.openai.com"
 NO_KEY = "none"
 """Sent where there is no key: the client needs some value, and servers without keys ignore it."""
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Literal
 
 import httpx2
 
-from .access import OPENAI_HOST, Access
+from ..models.addresses import OPENAI_HOST
+from .access import Access
 from .pacing import retry_after_seconds
 from .replies import NoReply, Reply
 

@@ -109,6 +109,8 @@ class Judging:
 
     def _wrong_key(self, told: str) -> ModelError:
         variable = self.endpoint.key_variable
+        if not variable:
+            return self._end(f"wants a key ({told})", "a key", "name the variable that holds it: key")
         sent = self.access.key.get_secret_value() != NO_KEY
         found = f"refuses the key in {variable}" if sent else f"wants a key, and {variable} is not set"
         return self._end(

@@ -65,8 +65,10 @@ class EndpointSettings(_Section):
     base_url: str | None = Field(
         default=None, description="address up to and with the version; default OPENAI_BASE_URL, else OpenAI's own"
     )
-    key: str = Field(
-        default="OPENAI_API_KEY", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="environment variable with the key"
+    key: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="environment variable with the key; where base_url is another's than OpenAI's, none by default",
     )
     api: Literal["chat", "completions"] = Field(default="chat", description="which of the two the server speaks")
     max_in_flight: int = Field(default=64, ge=1, le=1024, description="most requests at once; fewer where it refuses")
@@ -114,7 +116,7 @@ class GateFile(_Section):
     base: str = Field(
         default="auto",
         min_length=1,
-        description="what it was fine-tuned from: auto, models:/..., runs:/..., a folder, a cached hub id, openai:/NAME",
+        description="what it was fine-tuned from: auto, models:/..., runs:/..., a folder, a hub id, openai:/NAME",
     )
     champion: str | None = Field(default="@champion", description="what serves now: @alias, a version, or null")
     data: dict[str, DataEntry] = Field(min_length=1, description="datasets by name")

@@ -24,7 +24,8 @@ from ..pins import Endpoint
 from .manifest import shown
 
 OPENAI: Final = "openai"
-OPENAI_URL: Final = "https://api.openai.com/v1"
+OPENAI_HOST: Final = "api.openai.com"
+OPENAI_URL: Final = f"https://{OPENAI_HOST}/v1"
 
 _MAX_MODEL_NAME: Final = 300
 
@@ -35,7 +36,7 @@ class EndpointEntry(Protocol):
     @property
     def base_url(self) -> str | None: ...
     @property
-    def key(self) -> str: ...
+    def key(self) -> str | None: ...
     @property
     def api(self) -> Literal["chat", "completions"]: ...
 
@@ -44,7 +45,7 @@ class _OpenAI:
     """``openai:/NAME`` where the gate file does not say otherwise."""
 
     base_url = None
-    key = "OPENAI_API_KEY"
+    key = None
     api: Literal["chat", "completions"] = "chat"
 
 
@@ -79,7 +80,7 @@ class Servers:
             expected = f"{name}:/MODEL, with the model's name as the API spells it, such as {name}:/gpt-4o-mini"
             raise ConfigurationError(Problem(f"model {shown(repr(text))}", fault, expected))
         entry = self._entry(name)
-        return Endpoint(self.base_url(name), model, entry.api, key_variable=entry.key)
+        return Endpoint(self.base_url(name), model, entry.api, key_variable=self._key(entry))
 
     def openai(
         self,
@@ -90,7 +91,7 @@ class Servers:
         registered_digest: str,
     ) -> Endpoint:
         """The model that a registered version of MLflow's openai flavor names."""
-        key = self._entry(OPENAI).key
+        key = self._key(self._entry(OPENAI))
         return Endpoint(self.base_url(OPENAI), model, api, messages, key, root, registered_digest)
 
     def base_url(self, name: str) -> str:
@@ -102,6 +103,13 @@ class Servers:
             where = "environment variable OPENAI_BASE_URL"
             raise ConfigurationError(Problem(where, fault, "such as https://api.openai.com/v1", f"endpoints.{name}"))
         return without_slash(url)
+
+    @staticmethod
+    def _key(entry: EndpointEntry) -> str:
+        """The variable that is named. By default OpenAI's key, but never to an address that the gate file gives: who
+        may change the file may not have the key."""
+        theirs = entry.base_url is not None and urllib.parse.urlsplit(entry.base_url).hostname != OPENAI_HOST
+        return entry.key or ("" if theirs else "OPENAI_API_KEY")
 
     def _entry(self, name: str) -> EndpointEntry:
         return self._declared.get(name) or _OpenAI()

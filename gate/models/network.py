@@ -167,7 +167,9 @@ class Network:
             cache = self.new_cache()
             self.following(self.tensor([self._probe(5, 3)]), cache, None, self.tensor([[0, 1]]))
             layers = cast("list[object]", getattr(cache, "layers", []))
-            held = [cast("Tensor | None", getattr(layer, name, None)) for layer in layers for name in ("keys", "values")]
+            held = [
+                cast("Tensor | None", getattr(layer, name, None)) for layer in layers for name in ("keys", "values")
+            ]
             return sum(tensor.nbytes // max(1, tensor.shape[-2]) for tensor in held if tensor is not None)
 
     @property

@@ -102,7 +102,7 @@ def read_plan(home: Path, key: str, now: float) -> GatePlan | None:
             plan = up_to_date(kept, answers.count)
     except EvaluationError:
         return None
-    return plan and plan.model_copy(update={"age_seconds": int(now - kept.made)})
+    return None if plan is None else plan.model_copy(update={"age_seconds": int(now - kept.made)})
 
 
 def keep_plan(home: Path, key: str, kept: KeptPlan) -> None:

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Protocol
 
 from finetune_gate.evaluators.asking import Ability, Answer, Failed, Request, ScoreRequest
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
@@ -34,14 +33,8 @@ from ..run.states import GateRequest, Resolved
 from .cache import KeptModel, KeptPlan, KeptShard, seconds_of
 from .calibration import measure_speed
 from .planned import GatePlan, PlannedJudge, PlannedModel, Seconds, Speed, Unknown, together
-from .sensitivity import Known, plan_rules, small_samples
+from .sensitivity import plan_rules, small_samples
 from .work import Work, addresses_of, work_on
-
-
-class Held(Protocol):
-    """What planning needs of an answer store."""
-
-    def get(self, addresses: Sequence[str]) -> dict[str, Answer]: ...
 
 
 def plan_gate(request: GateRequest, *, progress: Progress, calibrate: bool = True) -> KeptPlan:
@@ -90,7 +83,7 @@ class _Planning:
     resolved: Resolved
     plan: Plan
     models: Mapping[str, Model]
-    store: Held
+    store: AnswerStore
     progress: Progress
     calibrate: bool
     work: dict[str, Work] = field(default_factory=dict[str, Work])
@@ -102,9 +95,8 @@ class _Planning:
         for pin in pins.roles():
             self._look(pin.role, self.plan.requests)
         judges = self._look_at_judges()
-        rules = plan_rules(
-            resolved.gate, resolved.data, Known({pin.role: self.known[pin.role] for pin in pins.roles()[1:]})
-        )
+        baselines = {pin.role: self.known[pin.role] for pin in pins.roles()[1:]}
+        rules = plan_rules(resolved.gate, resolved.data, baselines)
         speeds = {name: self._speed(name) for name in self.work}
         models = tuple(self._model(name, speeds) for name in self.asked)
         plan = GatePlan(

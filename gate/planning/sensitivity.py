@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 from finetune_gate.evaluators.absent import Unmeasured
@@ -23,21 +22,14 @@ FEW_EXAMPLES = 30
 """Fewer than this are worth a warning: intervals of small samples are rough."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What the store holds of the baselines' answers, by role."""
-
-    answers: Mapping[Role, Mapping[Request, Answer]]
-
-
-def plan_rules(gate: Gate, data: Datasets, known: Known) -> tuple[PlannedRule, ...]:
-    """One for each rule, in order. Scores what the baselines have answered already."""
+def plan_rules(gate: Gate, data: Datasets, known: Mapping[Role, Mapping[Request, Answer]]) -> tuple[PlannedRule, ...]:
+    """One for each rule, in order. ``known`` holds what the baselines have answered already; it is scored here."""
     slices = sorted({column for rule in gate.file.rules for column in rule.slice} | {"category"})
 
     @cache
     def scores(title: str, role: Role) -> EvaluatorScores:
         evaluator = gate.evaluators[title]
-        found = known.answers[role]
+        found = known[role]
         missing = Failed("not in the answer store")
         answers = {request: found.get(request, missing) for request in evaluator.requests(data)}
         # under the name of the candidate, which is the one that `measure` gives a value of its own
@@ -46,7 +38,7 @@ def plan_rules(gate: Gate, data: Datasets, known: Known) -> tuple[PlannedRule, .
     def seen(rule: Rule, evaluator: Evaluator, metric: Metric) -> dict[str, Estimate]:
         """The baselines' own values, where enough of their answers are known. Verdicts of judges never are."""
         found: dict[str, Estimate] = {}
-        for role in known.answers if not isinstance(evaluator, JudgedEvaluator) else ():
+        for role in known if not isinstance(evaluator, JudgedEvaluator) else ():
             value = measure(
                 metric,
                 scores(evaluator.title, role),

@@ -174,7 +174,7 @@ def lines_of(path: Path) -> list[str]:
 
 
 def settled(path: Path) -> list[str]:
-    """The lines of a log, once nothing has been added for a second: a server may still be reading what the dead sent."""
+    """The lines of a log, once none is added for a second: a server may still be reading what the dead sent."""
     lines = lines_of(path)
     while path.exists():
         time.sleep(1)

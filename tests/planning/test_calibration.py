@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -180,11 +179,9 @@ def test_real_tiny_models_take_about_as_long_as_planned(workshop: Workshop, tmp_
         out=tmp_path / "out",
         dry_run=True,
     )
-    before = time.monotonic()
     plan = plan_gate(request, progress=Silent()).plan
-    spent = time.monotonic() - before
     assert isinstance(plan.seconds, Seconds)
     record = walk(request).record
     ratio = plan.seconds.total / record.run.seconds["answer"]
-    print(f"{MODEL}: planned {plan.seconds}, took {record.run.seconds['answer']} s, planning took {spent:.1f} s")
-    assert 0.33 < ratio < 3
+    print(f"{MODEL}: planned {plan.seconds}, took {record.run.seconds['answer']} s")
+    assert 0.25 < ratio < 4

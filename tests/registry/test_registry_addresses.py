@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from finetune_gate.evaluators.asking import Message
 from finetune_gate.evaluators.errors import ConfigurationError, ModelFilesError
+from finetune_gate.gate.gate_file.settings import EndpointSettings
 from finetune_gate.gate.models.addresses import Servers
 from finetune_gate.gate.models.inspecting import inspect_model
 from finetune_gate.gate.models.openai_flavor import fine_tuned_from
@@ -198,3 +199,22 @@ def test_the_base_in_a_name() -> None:
         "davinci:ft-acme-2023": None,
     }
     assert {name: fine_tuned_from(name) for name in names} == names
+
+
+@pytest.mark.parametrize(
+    ("base_url", "key", "variable"),
+    [
+        (None, None, "OPENAI_API_KEY"),
+        ("https://api.openai.com/v1", None, "OPENAI_API_KEY"),
+        ("https://elsewhere.example/v1", None, ""),
+        ("https://api.openai.com.elsewhere.example/v1", None, ""),
+        ("https://elsewhere.example/v1", "THEIR_KEY", "THEIR_KEY"),
+    ],
+)
+def test_openai_s_key_goes_to_no_address_that_a_gate_file_makes_up(
+    base_url: str | None, key: str | None, variable: str
+) -> None:
+    declared = {"openai": EndpointSettings(base_url=base_url, key=key)}
+    found = Servers(declared, environ={}).endpoint("openai:/gpt")
+    assert found is not None
+    assert found.key_variable == variable
