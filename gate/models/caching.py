@@ -47,7 +47,7 @@ def _layer_class() -> Any:
         values: Any
 
         def __init__(self, room: int) -> None:
-            super().__init__()
+            super().__init__()  # pyright: ignore[reportUnknownMemberType]  -- a class of transformers, as below
             self._room = room
             self._buffers: tuple[Tensor, Tensor] | None = None
 
@@ -70,16 +70,16 @@ def _layer_class() -> Any:
             if self.get_seq_length() > 0 and self.keys.shape[0] == 1:  # copied when the next token comes
                 self.keys, self.values = (tensor.expand(repeats, -1, -1, -1) for tensor in (self.keys, self.values))
             else:
-                super().batch_repeat_interleave(repeats)
+                super().batch_repeat_interleave(repeats)  # pyright: ignore[reportUnknownMemberType]
 
         def reorder_cache(self, beam_idx: Tensor) -> None:
             if self.get_seq_length() == 0:
                 return
-            wanted: list[int] = beam_idx.tolist()
+            wanted = [int(row) for row in beam_idx]
             count = len(wanted)
             moved = [place for place, row in enumerate(wanted) if row != place]
             if self._buffers is None or any(wanted[place] < count for place in moved):
-                super().reorder_cache(beam_idx)
+                super().reorder_cache(beam_idx)  # pyright: ignore[reportUnknownMemberType]
                 self._buffers = None
                 return
             if moved:

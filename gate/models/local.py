@@ -40,7 +40,7 @@ ROWS_GENERATED = 4
 """Generation keeps so many times as many tokens in a batch as scoring: most of its passes compute one for each row."""
 
 CACHED_BYTES = 1 << 30
-"""On CPUs it keeps up to four times more as long as their cache takes no more than this: each pass reads all weights."""
+"""On CPUs it keeps up to four times more, while their cache takes no more than this: each pass reads all weights."""
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ for a wall time that is the same when generating, and longer on a machine that d
 
 @contextmanager
 def threads_for(parameters: int, device: str) -> Generator[None]:
-    """Within the context, torch computes with one thread where the model is small; else with as many as it was set to."""
+    """Within the context, torch computes with one thread where the model is small, else with as many as are set."""
     import torch
 
     before = torch.get_num_threads()

@@ -9,25 +9,21 @@ run brings them: their tokenizers count the tokens.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 from finetune_gate.evaluators.asking import Ability, Answer, Failed, Request, ScoreRequest
-from finetune_gate.evaluators.errors import ConfigurationError, Problem
 from finetune_gate.evaluators.evaluator import JudgedEvaluator
 
 from ..answers import STORE_FILE, AnswerStore, ModelKey, StoreLimits, shared_answers
 from ..answers.sharing import Sharing
 from ..models.protocol import Model
-from ..pins import Endpoint, ModelFiles, ModelPin, PythonModel
+from ..pins import Endpoint, ModelFiles, ModelPin, PythonModel, Role
 from ..progress import Progress
 from ..run import steps
+from ..run.downloads import downloads_under
 from ..run.plan import Plan, make_second_plan
 from ..run.states import GateRequest, Resolved
 from .cache import KeptModel, KeptPlan, KeptShard, seconds_of
@@ -40,7 +36,7 @@ from .work import Work, addresses_of, work_on
 def plan_gate(request: GateRequest, *, progress: Progress, calibrate: bool = True) -> KeptPlan:
     """What a run would do now. Raises ConfigurationError and EvaluationError where it could not begin."""
     now = datetime.now(UTC)
-    with _downloads(request.home) as downloads:
+    with downloads_under(request.home) as downloads:
         progress.say("resolve: pin candidate, base, champion, gate file and data")
         resolved = steps.resolve(request, downloads, now)
         progress.say("plan: unite what the evaluators ask, and look into the answer store")
@@ -62,22 +58,6 @@ def _bring_answers(resolved: Resolved, models: Mapping[str, Model], store: Answe
         Sharing(store, shared, keys, progress.say, StoreLimits.from_environment().max_bytes).pull()
 
 
-@contextmanager
-def _downloads(home: Path) -> Generator[Path]:
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        way_out = "FINETUNE_GATE_HOME names another folder"
-        raise ConfigurationError(
-            Problem(str(home), error.strerror or str(error), "a folder to keep answers in", way_out)
-        ) from error
-    folder = Path(tempfile.mkdtemp(prefix="models-", dir=home))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 @dataclass(slots=True)
 class _Planning:
     resolved: Resolved
@@ -95,7 +75,7 @@ class _Planning:
         for pin in pins.roles():
             self._look(pin.role, self.plan.requests)
         judges = self._look_at_judges()
-        baselines = {pin.role: self.known[pin.role] for pin in pins.roles()[1:]}
+        baselines: dict[Role, Mapping[Request, Answer]] = {pin.role: self.known[pin.role] for pin in pins.roles()[1:]}
         rules = plan_rules(resolved.gate, resolved.data, baselines)
         speeds = {name: self._speed(name) for name in self.work}
         models = tuple(self._model(name, speeds) for name in self.asked)

@@ -8,8 +8,6 @@ Prefect walks the same function with a ``via`` that makes a task of every step (
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,11 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
 
-from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, FinetuneGateError, Problem
+from finetune_gate.evaluators.errors import EvaluationError, FinetuneGateError, Problem
 
 from ..progress import Progress, Silent
 from ..record import DecisionRecord
 from . import steps
+from .downloads import downloads_under
 from .shards import RunOn, this_process
 from .states import GateRequest
 
@@ -66,15 +65,7 @@ def walk(
         finally:
             seconds[name] = round(time.monotonic() - begun, 3)
 
-    try:
-        request.home.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        way_out = "FINETUNE_GATE_HOME names another folder"
-        raise ConfigurationError(
-            Problem(str(request.home), error.strerror or str(error), "a folder to keep answers in", way_out)
-        ) from error
-    downloads = Path(tempfile.mkdtemp(prefix="models-", dir=request.home))
-    try:
+    with downloads_under(request.home) as downloads:
         resolved = timed("resolve", lambda: steps.resolve(request, downloads, started))
         plan = timed("plan", lambda: steps.plan(resolved))
         answered = timed("answer", lambda: steps.answer(resolved, plan, show, run_on))
@@ -88,8 +79,6 @@ def walk(
             way_out = "run the same command again: it decides the same, and publishes"
             raise EvaluationError(Problem("publish", f"{done}: {error}", way_out=way_out)) from error
         return GateResult(acted.record, resolved.folder, address, url)
-    finally:
-        shutil.rmtree(downloads, ignore_errors=True)
 
 
 _SAYING: dict[StepName, str] = {
