@@ -22,9 +22,8 @@ from finetune_gate.evaluators.errors import EvaluationError, Problem
 
 from .locks import Users, opening
 from .salvage import PAGE, salvaged_rows
+from .saying import Say, inert
 from .wal import wal_fault
-
-Say = Callable[[str], None]
 
 LOCK_SECONDS: Final = 60.0
 """How long to wait for another process's transaction; none takes more than a fraction of a second."""
@@ -125,7 +124,7 @@ def _connected(path: Path, alone: bool) -> sqlite3.Connection:
             if not alone or _code(error) not in no_room:
                 raise
             return _checked(path, "exclusive", alone)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if not is_damage(error):
             raise
         raise _Damaged(str(error)) from error
@@ -181,19 +180,23 @@ def integrity_fault(connection: sqlite3.Connection) -> str | None:
     """What SQLite finds wrong with tables and indexes; the checksums of entries are not looked at."""
     try:
         said = str(connection.execute("pragma integrity_check(1)").fetchone()[0])
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         if not is_damage(error):
             raise
         said = str(error)
     return None if said == "ok" else " ".join(said.replace("*** in database main ***", "").split())
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file is not as it wrote it."""
-    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, sqlite3.DataError)
+def is_damage(error: sqlite3.Error | UnicodeDecodeError) -> bool:
+    """Whether SQLite says that the file is not as it wrote it. Its message can quote damaged names, which Python then
+    cannot decode."""
+    return isinstance(error, sqlite3.DataError | UnicodeDecodeError) or _code(error) in (
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+    )
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Exception) -> int:
     """SQLite's primary result code; 0 for what Python itself raises."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
@@ -247,7 +250,8 @@ def _salvage(path: Path, found: str, say: Say) -> None:
     kept = _build(part, fill)
     os.replace(part, path.with_name(path.name + ".salvaged"))
     _finish_salvage(path)
-    say(f"answer store {path}: {found}; kept the {kept:,} answers in it that are whole, set the damaged file aside")
+    done = f"kept the {kept:,} answers in it that are whole, set the damaged file aside"
+    say(f"answer store {path}: {inert(found)}; {done}")
 
 
 def _finish_salvage(path: Path) -> None:

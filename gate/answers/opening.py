@@ -12,10 +12,10 @@ from pathlib import Path
 from finetune_gate.evaluators.asking import Answer
 from finetune_gate.evaluators.errors import EvaluationError
 
-from .database import Say
 from .limits import StoreLimits
 from .places import SharedAnswers
 from .pruning import What, prune
+from .saying import Say
 from .sharing import Sharing
 from .store import AnswerStore, ModelKey
 

@@ -1,6 +1,6 @@
 """Packs: immutable files of answers of one model, named by the hash of their bytes, for a place that machines share.
 
-    name, content = write_pack(digest, entries)
+    for name, content in write_packs(digest, answers): ...
     answers = read_pack(name, content, digest)
 
 Gzip of lines: first ``{"format": ..., "model": <digest>}``, then ``["<address>", "<base64>"]`` per answer, sorted, so
@@ -37,24 +37,22 @@ class BadPack(ValueError):
     """A pack that is not what its name, its place or its format says."""
 
 
-def write_packs(digest: str, answers: Mapping[str, bytes]) -> Iterator[tuple[str, bytes, list[str]]]:
-    """Name, bytes and addresses of as many packs as ``answers`` (encoded, by address) need. An answer that would not
-    fit into any pack is left out."""
+def write_packs(digest: str, answers: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of as many packs as ``answers`` (encoded, by address) need. An answer that would not fit into any
+    pack is left out."""
     lines: list[bytes] = []
-    addresses: list[str] = []
     size = 0
     for address in sorted(answers):
         line = json.dumps([address, base64.b64encode(answers[address]).decode()]).encode()
         if len(line) > PACK_BYTES:
             continue
         if size + len(line) > PACK_BYTES:
-            yield *_packed(digest, lines), addresses
-            lines, addresses, size = [], [], 0
+            yield _packed(digest, lines)
+            lines, size = [], 0
         lines.append(line)
-        addresses.append(address)
         size += len(line) + 1
     if lines:
-        yield *_packed(digest, lines), addresses
+        yield _packed(digest, lines)
 
 
 def read_pack(name: str, content: bytes, digest: str) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from finetune_gate.evaluators.errors import ConfigurationError, Problem
+from finetune_gate.evaluators.errors import ConfigurationError, Problem, without_credentials
 
 if TYPE_CHECKING:
     from ..registry.mlflow_client import Connection
@@ -88,8 +88,6 @@ def shared_answers(spec: str, connection: Connection | None) -> SharedAnswers | 
 
 
 def wrong_place(spec: str, found: str, way_out: str = "") -> ConfigurationError:
-    from finetune_gate.evaluators.errors import without_credentials
-
     return ConfigurationError(Problem(f"execution.store {without_credentials(spec)!r}", found, _EXPECTED, way_out))
 
 

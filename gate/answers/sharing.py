@@ -19,9 +19,9 @@ from typing import Final
 
 from finetune_gate.evaluators.errors import EvaluationError
 
-from .database import Say
 from .packs import MAX_COMPRESSED, PACK_BYTES, BadPack, read_pack, write_packs
 from .places import Pack, SharedAnswers
+from .saying import Say, inert
 from .store import AnswerStore, ModelKey
 
 PUSH_EVERY_SECONDS: Final = 60.0
@@ -47,7 +47,7 @@ class Sharing:
     ) -> None:
         self._store = store
         self._place = place
-        self._label = _inert(place.label)
+        self._label = inert(place.label)
         self._bytes_left = most_bytes
         self._pushing = Lock()
         self._models = list({model.digest: model for model in models}.values())
@@ -106,7 +106,7 @@ class Sharing:
             if not silent:
                 problem = error.problems[0]
                 self._say(
-                    f"answers are not shared: {_inert(problem.where)}: {_inert(problem.found)}; "
+                    f"answers are not shared: {inert(problem.where)}: {inert(problem.found)}; "
                     "what is missing here is computed, what is computed stays here until the next run"
                 )
 
@@ -135,7 +135,7 @@ class Sharing:
     def _listed(self, model: ModelKey) -> list[Pack]:
         packs = self._place.packs(model.digest)
         if len(packs) > MAX_PACKS:
-            found = f"{len(packs):,} packs of {_inert(model.label)}, of which {MAX_PACKS:,} are looked at"
+            found = f"{len(packs):,} packs of {inert(model.label)}, of which {MAX_PACKS:,} are looked at"
             self._say(f"{self._label}: {found}")
         return packs[:MAX_PACKS]
 
@@ -152,7 +152,7 @@ class Sharing:
             self._bad.add(pack.name)
             if len(self._bad) <= _SAID_PACKS:
                 more = "; more like it are not mentioned" if len(self._bad) == _SAID_PACKS else ""
-                self._say(f"{self._label}: pack {pack.name[:12]} of {_inert(model.label)} ignored: {error}{more}")
+                self._say(f"{self._label}: pack {pack.name[:12]} of {inert(model.label)} ignored: {error}{more}")
             return {}
 
     def _push_model(self, model: ModelKey) -> None:
@@ -170,7 +170,7 @@ class Sharing:
             self._send(model, batch, numbers)
 
     def _send(self, model: ModelKey, answers: Mapping[str, bytes], numbers: Sequence[int]) -> None:
-        packs = {name: content for name, content, _ in write_packs(model.digest, answers)}
+        packs = dict(write_packs(model.digest, answers))
         self._place.write(model, packs)
         self._store.note_packs(packs, model, self._place.number)
         self._store.mark_shared(numbers, self._place.number)
@@ -201,13 +201,7 @@ class Sharing:
             replaced += whole
             if size > PACK_BYTES:
                 break
-        new = {name: content for name, content, _ in write_packs(model.digest, merged)}
+        new = dict(write_packs(model.digest, merged))
         self._place.write(model, new)
         self._store.note_packs(new, model, self._place.number)
         self._place.remove(model.digest, [pack for pack in replaced if pack.name not in new])
-
-
-def _inert(text: str) -> str:
-    from ..reports.inert import inert_text
-
-    return inert_text(text, limit=200)

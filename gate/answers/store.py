@@ -27,9 +27,10 @@ from typing import Final, Self, TypeVar
 from finetune_gate.evaluators.asking import Answer, Failed
 from finetune_gate.evaluators.errors import EvaluationError
 
-from .database import ADD_ANSWER, ADD_ENTRY, LOCK_SECONDS, Say, entry_size, errors, is_damage, mend_file, open_file
+from .database import ADD_ANSWER, ADD_ENTRY, LOCK_SECONDS, entry_size, errors, is_damage, mend_file, open_file
 from .encoding import Kept, checksum, decode, encode, model_number
 from .locks import opening
+from .saying import Say
 
 T = TypeVar("T")
 
@@ -269,7 +270,7 @@ class AnswerStore:
         with self._lock, errors(self.path):
             try:
                 return work(self._connection)
-            except sqlite3.DatabaseError as error:
+            except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
                 if not is_damage(error):
                     raise
                 self._mend(str(error))

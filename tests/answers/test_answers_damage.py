@@ -126,6 +126,20 @@ def test_one_flipped_bit_anywhere_in_the_file(closed: Path, tmp_path: Path) -> N
         check_loss(copied(closed, tmp_path / "store", "", bytes(flipped)), f"byte {place} of {len(content)}")
 
 
+def test_one_damaged_byte_anywhere_in_the_schema(closed: Path, tmp_path: Path) -> None:
+    """SQLite quotes from it when it complains, letters or not."""
+    content = closed.read_bytes()
+    places = [place for place in range(100, PAGE) if content[place]]
+    for number, place in enumerate(places):
+        for byte in (content[place] ^ 0x80, 0x1B) if LONG else (content[place] ^ (0x80, 0x20, 0x01)[number % 3],):
+            if LONG or number % 29 == 0:
+                damaged = content[:place] + bytes([byte]) + content[place + 1 :]
+                said = check_loss(
+                    copied(closed, tmp_path / "store", "", damaged), f"byte {place} of the schema", most=0
+                )
+                assert "\x1b" not in "".join(said)
+
+
 def test_one_flipped_bit_anywhere_in_the_log(killed: Path, tmp_path: Path) -> None:
     """SQLite alone would forget everything behind it."""
     content = killed.with_name(killed.name + "-wal").read_bytes()

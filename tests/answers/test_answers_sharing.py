@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from answer_shards import BASE, BOT, LONG, finish, shard, start, whole_shards
+from answer_shards import BASE, BOT, shard, whole_shards
+from answer_sharing import LIMITS, packs_in, place_at, run
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem
 from finetune_gate.gate.answers import (
     AnswerStore,
     ModelKey,
-    SharedAnswers,
     StoreLimits,
     fsspec_place,
     open_answers,
@@ -26,8 +26,6 @@ from finetune_gate.gate.answers import (
 from finetune_gate.gate.answers.encoding import encode
 from finetune_gate.gate.answers.packs import write_packs
 from finetune_gate.gate.answers.places import Pack
-
-LIMITS = StoreLimits()
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -39,31 +37,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
     yield f"memory://{tmp_path.name}/shared"
     fsspec.filesystem("memory").store.clear()
-
-
-def place_at(url: str) -> SharedAnswers:
-    place = shared_answers(url, None)
-    assert place is not None
-    return place
-
-
-def run(home: Path, url: str, shards: Sequence[int], model: ModelKey = BOT) -> tuple[list[int], list[str]]:
-    """A run that wants ``shards``: which it had to compute, and what it said."""
-    said: list[str] = []
-    computed: list[int] = []
-    with open_answers(home, [model, BASE], shared=place_at(url), limits=LIMITS, say=said.append) as store:
-        for number in shards:
-            wanted = shard(number)
-            known = store.get(list(wanted))
-            assert all(wanted[at] == one for at, one in known.items())
-            if len(known) < len(wanted):
-                store.put(wanted, model)
-                computed.append(number)
-    return computed, said
-
-
-def packs_in(url: str, model: ModelKey = BOT) -> list[Pack]:
-    return place_at(url).packs(model.digest)
 
 
 def test_another_machine_asks_nothing_again(tmp_path: Path, url: str) -> None:
@@ -128,8 +101,8 @@ def test_a_run_that_fails_shares_what_it_has(tmp_path: Path, url: str, error: ty
 def hostile_packs() -> dict[str, tuple[str, bytes]]:
     """By what is wrong with them: name and bytes of packs that hold a wrong answer to what is asked."""
     wrong = {at: encode(answer) for at, answer in zip(shard(1), shard(2).values(), strict=True)}  # pyright: ignore[reportArgumentType] - none Failed
-    ((name, content, _),) = write_packs(BOT.digest, wrong)
-    ((_, others, _),) = write_packs(BASE.digest, wrong)
+    ((name, content),) = write_packs(BOT.digest, wrong)
+    ((_, others),) = write_packs(BASE.digest, wrong)
     head = gzip.decompress(content).split(b"\n")[0]
     bomb = gzip.compress(head + b"\n" + b"\0" * (1 << 26))
     broken = gzip.compress(gzip.decompress(content) + b"null\n")
@@ -191,78 +164,6 @@ def test_a_bad_pack_is_not_tidied_away(tmp_path: Path) -> None:
         run(tmp_path / "a", url, [number])
     assert name in {pack.name for pack in packs_in(url)}
     assert len(packs_in(url)) <= 4
-
-
-COMPACTS = """
-import os, sys
-from pathlib import Path
-from answer_shards import BOT, shard
-from finetune_gate.gate.answers import StoreLimits, open_answers, shared_answers, sharing
-home, url, fatal = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-sharing.MANY_PACKS = 5
-place = shared_answers(url, None)
-calls = 0
-class Dying:
-    def __init__(self, system):
-        self.system = system
-    def __getattr__(self, name):
-        method = getattr(self.system, name)
-        def call(*arguments, **named):
-            global calls
-            calls += 1
-            if calls == fatal:
-                os.kill(os.getpid(), 9)
-            return method(*arguments, **named)
-        return call
-with open_answers(home, [BOT], shared=place, limits=StoreLimits(), say=print) as store:
-    store.put(shard(1000), BOT)
-    place._system = Dying(place._system)
-"""
-
-
-def test_a_kill_while_packs_are_put_together_loses_none(tmp_path: Path) -> None:
-    """Killed before each step of one more run: pushing, reading the small ones, writing, removing."""
-    small = 6
-    first = tmp_path / "first"
-    for number in range(small):
-        run(tmp_path / "a", f"file://{first}", [number])
-    killed = 0
-    for fatal in range(1, 36, 1 if LONG else 5):
-        shared = tmp_path / f"shared-{fatal}"
-        for file in first.rglob("*.gz"):
-            target = shared / file.relative_to(first)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(file.read_bytes())
-        home = tmp_path / f"home-{fatal}"
-        ((status, _, errors),) = finish([start(COMPACTS, home, f"file://{shared}", fatal)])
-        assert status in (0, -9), errors
-        killed += status == -9
-        assert run(tmp_path / f"new-{fatal}", f"file://{shared}", range(small))[0] == [], fatal
-        assert run(home, f"file://{shared}", [1000])[0] == [], "what was put is here, pushed or not"
-    assert killed >= 5
-
-
-HAMMER = """
-import sys
-from pathlib import Path
-from answer_shards import BOT, shard
-from finetune_gate.gate.answers import StoreLimits, open_answers, shared_answers, sharing
-sharing.MANY_PACKS = 3
-home, url, first, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-for number in range(first, first + count):
-    with open_answers(home, [BOT], shared=shared_answers(url, None), limits=StoreLimits(), say=print) as store:
-        store.put(shard(number), BOT)
-"""
-
-
-def test_machines_that_share_and_tidy_up_at_once_lose_nothing(tmp_path: Path) -> None:
-    url, count = f"file://{tmp_path}/shared", 60 if LONG else 12
-    machines = [start(HAMMER, tmp_path / f"home-{at}", url, at * count, count) for at in range(3)]
-    for status, output, errors in finish(machines):
-        assert (status, errors) == (0, "")
-        assert " ignored: " not in output
-        assert "not shared" not in output
-    assert run(tmp_path / "new", url, range(3 * count))[0] == []
 
 
 class Away:
