@@ -6,9 +6,22 @@ from pathlib import Path
 
 import click
 
-from finetune_gate.gate.gate_file import load_data, load_gate_file
+from finetune_gate.gate.gate_file import Gate, load_data, load_gate_file
 
 from .output import print_json
+
+
+def refuse_unavailable(gate: Gate) -> None:
+    """Raise ConfigurationError for a store or a runner whose packages are missing, or whose address is none."""
+    execution = gate.file.execution
+    if execution.store not in ("local", "mlflow"):
+        from finetune_gate.gate.answers import shared_answers
+
+        shared_answers(execution.store, None)
+    if execution.runner != "local":
+        from finetune_gate.flows.clusters import refuse_unusable
+
+        refuse_unusable(execution)
 
 
 @click.command()
@@ -22,6 +35,7 @@ def check(gate_file: Path, as_json: bool) -> None:
     """
     gate = load_gate_file(gate_file)
     data = load_data(gate)
+    refuse_unavailable(gate)
     if as_json:
         print_json(
             {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .check import refuse_unavailable
 from .output import print_json
 from .progress import shown_progress
 
@@ -69,8 +70,9 @@ def _planned(
 ) -> GatePlan:
     """The plan of the last ten minutes where it still holds, else a new one."""
     from finetune_gate.gate.gate_file import load_data
+    from finetune_gate.gate.home import default_home
     from finetune_gate.gate.planning import keep_plan, plan_gate, plan_key, read_plan
-    from finetune_gate.gate.run.states import GateRequest, default_home
+    from finetune_gate.gate.run.states import GateRequest
 
     home = default_home()
     key = plan_key(gate, candidate, base=base, tracking_uri=tracking_uri, calibrate=calibrate)
@@ -78,6 +80,7 @@ def _planned(
     if kept is not None:
         return kept
     load_data(gate)  # before anything heavy is imported
+    refuse_unavailable(gate)
     request = GateRequest(
         gate_file=gate.path, candidate=candidate, base=base, tracking_uri=tracking_uri, home=home, trigger="plan"
     )

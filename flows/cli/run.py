@@ -10,6 +10,7 @@ import click
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 
+from .check import refuse_unavailable
 from .output import EXIT, print_json
 from .progress import shown_progress
 
@@ -70,6 +71,7 @@ def run(
     gate = load_gate_file(gate_file)
     load_data(gate)  # before anything heavy is imported
     with_prefect = _through_prefect(gate.file.execution, with_prefect)
+    refuse_unavailable(gate)
     request = GateRequest(
         gate_file=gate_file,
         candidate=candidate,
@@ -97,9 +99,6 @@ def _through_prefect(execution: Execution, wish: bool | None) -> bool:
                 way_out="leave --no-prefect out, or set execution.runner: local",
             )
         )
-    from finetune_gate.flows.clusters import refuse_unusable
-
-    refuse_unusable(execution)
     return True
 
 

@@ -135,7 +135,7 @@ def check(as_json: bool) -> None:
 
 def _path() -> Path:
     from finetune_gate.gate.answers import STORE_FILE
-    from finetune_gate.gate.run.states import default_home
+    from finetune_gate.gate.home import default_home
 
     return default_home() / STORE_FILE
 

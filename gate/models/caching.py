@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from functools import cache as once
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,7 +75,7 @@ def _layer_class() -> Any:
         def reorder_cache(self, beam_idx: Tensor) -> None:
             if self.get_seq_length() == 0:
                 return
-            wanted = [int(row) for row in beam_idx]
+            wanted = cast("list[int]", beam_idx.tolist())  # pyright: ignore[reportUnknownMemberType]  -- torch leaves it open
             count = len(wanted)
             moved = [place for place, row in enumerate(wanted) if row != place]
             if self._buffers is None or any(wanted[place] < count for place in moved):

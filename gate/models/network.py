@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MAX_LOGITS = 1 << 25
-"""Logits held at a time, tokens times vocabulary: 128 MiB in float32."""
+"""Logits held at a time, tokens times vocabulary: 128 MiB in float32, and as much again for their logarithms."""
+
+UNBOUNDED = 1 << 60
 
 DEFAULT_BATCH_TOKENS = {"cpu": 1024, "mps": 4096, "cuda": 16384}
 """Tokens in one batch of scoring. Larger ones are no faster on a CPU, whose caches they leave."""
@@ -94,7 +96,7 @@ class Network:
             Row(self._probe(5, 3, 1, 2, 1, 4, 0)),
         ]
         try:
-            if not self.splits or not self._may_cache or not self.shares_prefix:
+            if not self.splits or not self._may_cache or self.window < rows[-1].length:
                 return False
             together = self.logits(rows, [[4], [0, 1], [2], [6, 9]], packed=True)
             ends = ([4], [0, 1], [2], [6], [6])
@@ -146,10 +148,9 @@ class Network:
             if not self.splits:
                 yield _picked(self._model(**self._padded(rows), use_cache=False).logits, positions)
                 return
-            if self.packs if packed is None else packed:
-                hidden = self._packed(rows, positions)
-            else:
-                hidden = _picked(self._hidden(**self._padded(rows)), positions)
+            if packed is None:
+                packed = self.packs and all(row.length <= self.window for row in rows)
+            hidden = self._packed(rows, positions) if packed else _picked(self._hidden(**self._padded(rows)), positions)
             step = max(1, len(hidden) if limit is None else limit // self._vocabulary)
             for at in range(0, len(hidden), step):
                 yield self._head(hidden[None, at : at + step])[0]
@@ -176,7 +177,7 @@ class Network:
     def shares_prefix(self) -> bool:
         """Whether padding may stand between a shared beginning and the rest: not where attention counts distances in
         the padded row, as sliding windows do."""
-        return self._may_cache and not any(self._windowed())
+        return self._may_cache and self.window == UNBOUNDED
 
     def following(self, ids: Tensor, cache: Cache | None, mask: Tensor | None, positions: Tensor | None) -> Tensor:
         """Next-token logits after each row of ``ids``: (rows, vocabulary). Fills ``cache``."""
@@ -201,11 +202,21 @@ class Network:
 
         return DynamicCache(config=self._model.config)  # pyright: ignore[reportArgumentType]  -- a config
 
-    def _windowed(self) -> list[bool]:
-        """Whether each layer's cache is of another kind than full attention."""
-        layers = cast("list[object]", getattr(self._plain_cache(), "layers", []))
-        plain = [type(layer).__name__ == "DynamicLayer" for layer in layers]
-        return [not full for full in plain] + [self._config.get("alibi") is True]
+    @cached_property
+    def window(self) -> int:
+        """How many tokens a row may have before any layer treats it otherwise than full attention would."""
+        if self._config.get("alibi") is True:
+            return 0
+        seen = [UNBOUNDED]
+        for layer in cast("list[object]", getattr(self._plain_cache(), "layers", [])):
+            match type(layer).__name__:
+                case "DynamicLayer":
+                    pass
+                case "DynamicSlidingWindowLayer":
+                    seen.append(int(getattr(layer, "sliding_window", 0)))
+                case _:
+                    seen.append(0)
+        return min(seen)
 
     def _packed(self, rows: Sequence[Row], positions: Sequence[Sequence[int]]) -> Tensor:
         """Hidden states at ``positions``, all rows in one sequence."""

@@ -4,8 +4,8 @@ All layers but attention treat tokens one by one, so one long sequence is as goo
 padding to pay for; attention is computed row by row. On CPUs this is as fast as a batch of equal lengths. transformers
 lets an attention function be registered; ours cuts the sequence and calls the standard one on each row.
 
-Limits: architectures that do not go through that register, and layers that see a sliding window or cap their scores,
-are refused here or found out by ``Network``'s trial, and go padded.
+Limits: architectures that do not go through that register, layers that cap their scores, and rows longer than a sliding
+window are refused here or found out by ``Network``'s trial, and go padded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAME = "finetune_gate_rows"
 
-_UNKNOWN = ("sliding_window", "softcap", "s_aux", "position_bias")
+_UNKNOWN = ("softcap", "s_aux", "position_bias")
 
 Span = tuple[int, int, "Tensor | None"]
 """Begin and end of a row in the sequence, and its mask; None for plain causal attention."""
@@ -51,6 +51,9 @@ def _attend(
 
     if attention_mask is not None or any(options.get(name) is not None for name in _UNKNOWN):
         raise NotImplementedError("this attention is more than causal")
+    window = options.get("sliding_window")
+    if window is not None and max(end - at for at, end, _ in _spans.get()) > window:
+        raise NotImplementedError("a row is longer than what this layer sees of it")
     standard = import_module("transformers.integrations.sdpa_attention").sdpa_attention_forward
     parts = [
         standard(module, query[:, :, at:end], key[:, :, at:end], value[:, :, at:end], mask, **options)[0]

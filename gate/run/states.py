@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -13,6 +12,7 @@ from finetune_gate.evaluators.measurement import Measurement
 
 from ..deciding import Circumstances, Decision
 from ..gate_file import Gate
+from ..home import default_home
 from ..models.protocol import JsonScalar
 from ..pins import Pins, Role
 from ..record import DecisionRecord
@@ -23,13 +23,6 @@ RECORD_FILE = "decision-record.json"
 SCORES_FILE = "scores.parquet"
 REPORT_FILE = "report.html"
 MARKDOWN_FILE = "report.md"
-
-
-def default_home() -> Path:
-    """Where answers are kept between runs: ``$FINETUNE_GATE_HOME``, else the user's cache folder."""
-    import platformdirs
-
-    return Path(os.environ.get("FINETUNE_GATE_HOME") or platformdirs.user_cache_path("finetune-gate"))
 
 
 @dataclass(frozen=True, slots=True)
