@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from . import table
+from . import against, table, whole
 from .measuring import ROOT, Clock, Row
+from .models import SHAPES, make_adapter, make_model
+from .tasks import Tasks, make_tasks
 
 GROUPS = ("harness", "command", "floor", "naive", "store", "outside", "memory", "endpoints")
 SIZES = ("tiny", "22m", "110m")
@@ -50,12 +52,15 @@ def main(arguments: list[str] | None = None) -> int:
         clock = Clock(sum(step.lines for step in steps))
         rows: list[Row] = []
         for step in steps:
-            rows += step.run(clock)
-    rows.sort(key=lambda row: row.target or "9")
+            try:
+                rows += step.run(clock)
+            except against.Disagreement as error:
+                raise SystemExit(f"no times, since the values differ. {error}") from error
+            rows.sort(key=lambda row: row.target or "9")
+            if options.json:  # after every step, so that a run that is interrupted leaves what it has
+                options.json.write_text(json.dumps(table.as_json(rows), indent=1) + "\n", "utf-8")
     text = table.render(rows)
     print(text)
-    if options.json:
-        options.json.write_text(json.dumps(table.as_json(rows), indent=1) + "\n", "utf-8")
     if options.update_readme:
         table.update(ROOT / "benchmarks" / "README.md", text)
     missed = [row for row in rows if row.reached is False]
@@ -64,7 +69,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measure everything, and print one table of ratios."
+    )
     parser.add_argument("--quick", action="store_true", help="a few minutes: small tasks, no 110m models")
     parser.add_argument("--models", default="", help="sizes, comma-separated: tiny,22m,110m")
     parser.add_argument("--rounds", type=int, default=0, help="interleaved rounds of each comparison")
@@ -80,9 +87,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _steps(work: Path, sizes: list[str], rounds: int, quick: bool) -> list[Step]:
     """What there is to do, in order. Models and tasks are made when their step begins."""
-    from . import against, whole
-    from .models import SHAPES, make_adapter, make_model
-    from .tasks import Tasks, make_tasks
 
     def model(name: str, seed: int = 0) -> Path:
         return make_model(work / f"{name}-{seed}", name, seed)
@@ -100,7 +104,8 @@ def _steps(work: Path, sizes: list[str], rounds: int, quick: bool) -> list[Step]
     for size in sizes:
         name = f"{size}-llama"
         main, other, files = partial(model, name), partial(model, name, 1), partial(tasks, size)
-        add("harness", 3 * rounds, against.harness_rows, main, name, files, rounds)
+        batches = ("16", "auto") if size == "tiny" and not quick else ("16",)
+        add("harness", (1 + len(batches)) * rounds, against.harness_rows, main, name, files, rounds, batches)
         add("naive", 4, against.naive_rows, main, name, files, rounds)
         if size == "tiny":
             add("command", rounds, whole.command_rows, work, main, other, files, rounds)
@@ -108,8 +113,9 @@ def _steps(work: Path, sizes: list[str], rounds: int, quick: bool) -> list[Step]
         for shape in (shape for shape in SHAPES if shape.startswith(size)):
             add("floor", 3, against.floor_rows, partial(model, shape), shape, files, rounds + 2)
         if size == "22m":
-            add("store", rounds, whole.store_rows, work, main, name, files, rounds)
-            add("outside", rounds, whole.outside_rows, work, main, other, name, files, rounds)
+            full = partial(make_tasks, work / "tasks-full", 0.2 if quick else 1.0)
+            add("store", rounds, whole.store_rows, work, main, name, full, rounds)
+            add("outside", rounds, whole.outside_rows, work, main, other, name, full, rounds)
         else:
             adapter = partial(lambda base: make_adapter(work / "adapter", base()), main)
             add("memory", rounds, whole.memory_rows, main, adapter, name, rounds)

@@ -48,7 +48,7 @@ evaluators:
       chat: never, method: generate, max_new_tokens: {MAX_NEW}, stop: {json.dumps(STOP)}}}}}
 rules:
   - {{{{metric: perplexity.bits_per_byte, max: 40}}}}
-  - {{{{metric: classification.accuracy, vs: base, max_drop: 0.2}}}}
+  - {{{{metric: classification.accuracy, against: base, min_change: -0.5}}}}
 """
 
 
@@ -59,7 +59,7 @@ def prepare(folder: Path, candidate: Path, base: Path, tasks: Tasks) -> Path:
     folder.mkdir(parents=True)
     for file in tasks.folder.glob("*.jsonl"):
         shutil.copy(file, folder)
-    (folder / "gate.yaml").write_text(GATE.format(base=base, prompt="{prompt}"), "utf-8")
+    (folder / "gate.yaml").write_text(GATE.format(base=base), "utf-8")
     client = MlflowClient(address(folder), address(folder))
     experiment = client.create_experiment("training", artifact_location=str(folder / "artifacts"))
     client.create_experiment(f"finetune-gate/{MODEL}", artifact_location=str(folder / "artifacts" / "gate"))

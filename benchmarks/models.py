@@ -14,7 +14,7 @@ from typing import Any
 
 from .tasks import SHORT, corpus
 
-CONTEXT = 1024
+CONTEXT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,13 @@ SHAPES = {
     "22m-llama": Shape("llama", 384, 8, 6, 16384),
     "22m-gpt2": Shape("gpt2", 384, 8, 6, 16384),
     "22m-qwen": Shape("qwen2", 384, 8, 6, 16384),
-    "22m-mistral": Shape("mistral", 384, 8, 6, 16384, window=256),
+    "22m-mistral": Shape("mistral", 384, 8, 6, 16384, window=384),
+    "22m-gptj": Shape("gptj", 384, 8, 6, 16384),
     "110m-llama": Shape("llama", 768, 12, 12, 32000),
     "110m-gpt2": Shape("gpt2", 768, 12, 12, 32000),
     "110m-qwen": Shape("qwen2", 768, 12, 12, 32000),
 }
-"""About 0.4, 22 and 110 million parameters. Mistral's sliding window makes it one that cannot be packed."""
+"""About 0.4, 22 and 110 million parameters. GPT-J's attention cannot be replaced, so it goes the general padded way."""
 
 
 def make_model(folder: Path, name: str, seed: int = 0) -> Path:
@@ -98,8 +99,10 @@ def _network(shape: Shape) -> Any:
         "eos_token_id": 1,
         "initializer_range": 1.5 / shape.hidden**0.5,
     }
-    if shape.kind == "gpt2":
+    if shape.kind in ("gpt2", "gptj"):
         sizes = {"n_embd": shape.hidden, "n_layer": shape.layers, "n_head": shape.heads, "n_positions": CONTEXT}
+        if shape.kind == "gptj":
+            return transformers.GPTJForCausalLM(transformers.GPTJConfig(**common, **sizes, rotary_dim=32))
         return transformers.GPT2LMHeadModel(transformers.GPT2Config(**common, **sizes))
     common |= {
         "hidden_size": shape.hidden,

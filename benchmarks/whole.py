@@ -117,6 +117,6 @@ def endpoint_rows(clock: Clock, work: Path) -> list[Row]:
         ours = found["contender"] == figures[0]["contender"]
         limit = {32: 0.72, 128: 0.38}.get(found["in_flight"]) if ours else None
         what = f"{found['contender']}, {found['in_flight']} in flight: share of the ideal requests per second"
-        spread = Ratio(found["of_ideal"], *found.get("spread", [found["of_ideal"]] * 2))
-        rows.append(Row("endpoints", "7" if limit else "", what, spread, limit, at_least=True))
+        share = Ratio.of([found["of_ideal"]])
+        rows.append(Row("endpoints", "7" if limit else "", what, share, limit, at_least=True))
     return rows

@@ -14,6 +14,10 @@ LOST_WORKERS: Final = 4
 START_SECONDS: Final = 60
 """How long a cluster may take until its first worker answers."""
 
+PATIENCE_HERE: Final = 120.0
+PATIENCE_ELSEWHERE: Final = 600.0
+"""A cluster that somebody runs may get new machines."""
+
 
 class Cluster(Protocol):
     """A running cluster behind one of Prefect's task runners: ``workers`` processes, each with ``threads`` of torch."""
@@ -22,6 +26,10 @@ class Cluster(Protocol):
     def workers(self) -> int: ...
     @property
     def threads(self) -> int: ...
+    @property
+    def patience(self) -> float:
+        """Seconds without a single living worker until a run gives up."""
+        ...
 
     def submit(self, task: Task[..., Any], parameters: dict[str, Any]) -> PrefectFuture[Any]: ...
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from finetune_gate.evaluators.errors import EvaluationError, Problem
 from finetune_gate.gate.gate_file.settings import Execution
 
-from .cluster import LOST_WORKERS, START_SECONDS, Cluster
+from .cluster import LOST_WORKERS, PATIENCE_ELSEWHERE, PATIENCE_HERE, START_SECONDS, Cluster
 from .machine import share_machine
 from .shard_task import reason
 
@@ -28,6 +28,7 @@ class _Dask:
     tasks: DaskTaskRunner
     workers: int
     threads: int
+    patience: float
 
     def submit(self, task: Task[..., Any], parameters: dict[str, Any]) -> PrefectFuture[Any]:
         return cast("PrefectFuture[Any]", self.tasks.submit(task, parameters))
@@ -70,7 +71,6 @@ def dask_cluster(execution: Execution, device: str) -> Generator[Cluster]:
                 "memory_limit": 0,  # Dask would pause, then kill workers by its own guess of what a model may take
                 "local_directory": opened.enter_context(tempfile.TemporaryDirectory(prefix="finetune-gate-dask-")),
                 "silence_logs": logging.CRITICAL,
-                "env": {"PREFECT_LOGGING_LEVEL": "CRITICAL"},  # workers write to the same terminal
             }
             tasks = DaskTaskRunner(cluster_kwargs=here)
         tasks.logger.setLevel(logging.CRITICAL)
@@ -81,13 +81,16 @@ def dask_cluster(execution: Execution, device: str) -> Generator[Cluster]:
             raise _unreachable(execution, error) from None
         threads = _threads_by_worker(tasks)
         if execution.cluster is None:
-            yield _Dask(tasks, share.workers, share.threads)
+            yield _Dask(tasks, share.workers, share.threads, PATIENCE_HERE)
         else:
-            yield _Dask(tasks, max(1, len(threads)), max(1, min(threads.values(), default=1)))
+            yield _Dask(tasks, max(1, len(threads)), max(1, min(threads.values(), default=1)), PATIENCE_ELSEWHERE)
 
 
 _SETTINGS: Mapping[str, object] = {
     "distributed.scheduler.allowed-failures": LOST_WORKERS - 1,
+    # workers write to the same terminal; both libraries read this when they are imported
+    "distributed.nanny.pre-spawn-environ.PREFECT_LOGGING_LEVEL": "CRITICAL",
+    "distributed.nanny.pre-spawn-environ.DASK_LOGGING__DISTRIBUTED": "critical",
     # pages about tasks and workers, for whoever asks
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],

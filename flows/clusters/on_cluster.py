@@ -4,8 +4,8 @@
         for shard, answers in runner.answer("candidate", model, shards, advance):
             ...
 
-A lost worker costs its shard, which another one computes again; one that took LOST_WORKERS workers with it ends the
-run. An error of the model ends the run at once: it would come again.
+A lost worker costs its shard, which another one computes again; a shard that takes LOST_WORKERS with it ends the run.
+An error of the model ends the run at once: it would come again.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from finetune_gate.gate.models import Model
 from finetune_gate.gate.pins import ModelFiles, Pins
 from finetune_gate.gate.run.shards import Advance, Answers, InProcess, Runner, Shard
 
-from .cluster import LOST_WORKERS, Cluster
+from .cluster import Cluster
 from .prefect_side import refuse_hidden_api, shard_context, shard_task
 from .shard_task import Opening, Sealed, Work, from_files, reason, sizes_of
 
 if TYPE_CHECKING:
     from prefect.futures import PrefectFuture
 
-STALL_SECONDS: Final = 600.0
-"""So long no worker may be alive before a run gives up. With one alive it waits: a shard may take long."""
+FETCH_SECONDS: Final = 600.0
+"""For the answers of a finished shard to arrive; where its worker died meanwhile, also to be computed again."""
 
 BEAT_SECONDS: Final = 15.0
 ADDRESSES: Final = {"dask": ("tcp://", "tls://"), "ray": ("ray://", "auto")}
@@ -96,12 +96,14 @@ class _OnWorkers:
             yield from InProcess().answer(name, model, shards, advance)
             return
         facts = model.facts()
+        batch_tokens = facts["batch_tokens"]
+        assert isinstance(batch_tokens, int), "models from files say how they batch"
         context, cluster = self.reached = self.reached or (shard_context(), self._reach(str(facts["device"])))
         opening = Opening(
             pins=from_files(self.pins),
             device=self.execution.device,
             dtype=str(facts["dtype"]),
-            batch_tokens=int(facts["batch_tokens"] or 1),
+            batch_tokens=batch_tokens,
             threads=cluster.threads,
         )
         sizes = sizes_of(pin, self.pins)
@@ -147,7 +149,7 @@ def _put(ended: SimpleQueue[int], index: int, future: PrefectFuture[Any]) -> Non
 
 
 def _next(ended: SimpleQueue[int], cluster: Cluster) -> int:
-    """The next shard that has ended, in whatever way. Raises EvaluationError where no worker has lived for long."""
+    """The next shard that has ended, in whatever way. While a worker lives it is waited for: a shard may take long."""
     lived = time.monotonic()
     while True:
         try:
@@ -156,7 +158,7 @@ def _next(ended: SimpleQueue[int], cluster: Cluster) -> int:
             now = time.monotonic()
             if cluster.alive():
                 lived = now
-            elif now - lived > STALL_SECONDS:
+            elif now - lived > cluster.patience:
                 raise EvaluationError(
                     Problem(
                         "execution.runner",
@@ -169,12 +171,12 @@ def _next(ended: SimpleQueue[int], cluster: Cluster) -> int:
 def _outcome(cluster: Cluster, work: Work, future: PrefectFuture[Any]) -> Sequence[Answer]:
     where = f"{work.name}: a shard of {len(work.shard):,} requests"
     try:
-        return future.result(timeout=STALL_SECONDS)
+        return future.result(timeout=FETCH_SECONDS)
     except FinetuneGateError:
         raise
     except Exception as error:  # noqa: BLE001 - the border to the cluster: Dask, Ray and Prefect have trees of their own
         if cluster.lost(error):
-            found = f"lost {LOST_WORKERS} workers in turn; the last with {reason(error)}"
+            found = f"every worker that it was given to was lost, the last with {reason(error)}"
             way_out = "the usual cause is memory: fewer workers, or a smaller execution.batch_tokens"
             raise EvaluationError(Problem(where, found, way_out=way_out)) from None
         cause = getattr(error, "cause", None)  # Ray's own errors hold the one that says something

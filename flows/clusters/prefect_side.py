@@ -24,7 +24,7 @@ def shard_task(model: str) -> Task[..., Any]:
     return Task(
         answer_shard,
         name="answer_shard",
-        task_run_name="answer " + model.replace("{", "{{").replace("}", "}}"),  # a template, else,
+        task_run_name="answer " + model.replace("{", "{{").replace("}", "}}"),  # Prefect formats it
         cache_policy=NO_CACHE,
         persist_result=False,
         log_prints=False,

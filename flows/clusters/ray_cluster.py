@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from finetune_gate.evaluators.errors import EvaluationError, Problem
 from finetune_gate.gate.gate_file.settings import Execution
 
-from .cluster import LOST_WORKERS, Cluster
+from .cluster import LOST_WORKERS, PATIENCE_ELSEWHERE, PATIENCE_HERE, Cluster
 from .machine import Share, share_cores, share_machine
 from .shard_task import reason
 
@@ -33,6 +33,7 @@ class _Ray:
     tasks: TaskRunner[Any]
     workers: int
     threads: int
+    patience: float
     resources: Mapping[str, float]
 
     def submit(self, task: Task[..., Any], parameters: dict[str, Any]) -> PrefectFuture[Any]:
@@ -68,13 +69,15 @@ def ray_cluster(execution: Execution, device: str) -> Generator[Cluster]:
             start = _start_here(share, folder)
         else:
             start = {"address": execution.cluster}
+        _silence()  # imports Ray, before Prefect does so halfway
         task_runners: Any = import_module("prefect_ray.task_runners")
         tasks: TaskRunner[Any] = task_runners.RayTaskRunner(
             init_kwargs={"log_to_driver": False, "logging_level": "ERROR", **start}
         )
         tasks.logger.setLevel(logging.CRITICAL)
         try:
-            opened.callback(_leave)
+            if not _ray().is_initialized():
+                opened.callback(_leave)
             opened.enter_context(tasks)
             machines = _machines()
         except Exception as error:  # noqa: BLE001 - the border to Ray: what stops it is told, whatever it is
@@ -104,11 +107,13 @@ def _shared_out(
     """What one shard takes, so that as many are under way as there are to be workers."""
     cpus = [int(machine.get("CPU", 0)) for machine in machines]
     gpus = 0 if execution.device in ("cpu", "mps") else sum(int(machine.get("GPU", 0)) for machine in machines)
+    patience = PATIENCE_HERE
     if share is None:
+        patience = PATIENCE_ELSEWHERE
         share = share_cores(max(1, sum(cpus)), execution.workers or gpus)
         share = Share(share.workers, max(1, min(share.threads, max(cpus))))  # or no machine could take one
     takes = {"num_cpus": float(share.threads), "num_gpus": min(1.0, gpus / share.workers)}
-    return _Ray(tasks, share.workers, share.threads, takes)
+    return _Ray(tasks, share.workers, share.threads, patience, takes)
 
 
 def _machines() -> list[Mapping[str, float]]:
@@ -125,6 +130,12 @@ def _leave() -> None:
     ray = _ray()
     if ray.is_initialized():
         ray.shutdown()
+
+
+def _silence() -> None:
+    """Ray tells of every lost worker on standard output, which is the result's; no setting of its own stops that."""
+    worker: Any = import_module("ray._private.worker")
+    worker._worker_logs_enabled = False
 
 
 def _ray() -> Any:

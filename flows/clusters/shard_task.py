@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Timer, current_thread
 from typing import TYPE_CHECKING, Final
 
 from finetune_gate.evaluators.asking import Answer
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from finetune_gate.gate.models import Model
 
 MAX_REASON: Final = 500
+
+IDLE_SECONDS: Final = 300.0
+"""How long a worker without work keeps what it has loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +70,8 @@ def answer_shard(sealed: Sealed) -> tuple[Answer, ...]:
     """
     work = sealed.work
     try:
-        with _KEPT.lock:
-            answers = ask(_KEPT.model(work), work.shard, lambda request, answer: None)
+        with _KEPT.opened_for(work) as model:
+            answers = ask(model, work.shard, lambda request, answer: None)
     except FinetuneGateError:
         raise
     except Exception as error:  # noqa: BLE001 - the border of the worker: not every exception survives pickling
@@ -109,18 +113,30 @@ def sizes_of(pin: ModelPin, pins: Pins) -> tuple[tuple[str, int], ...]:
 
 @dataclass(slots=True)
 class _Kept:
-    """The models of the run that this worker answered for last; weights of one of them at a time.
+    """The models of the run that this worker answered for last; weights of one of them at a time, for IDLE_SECONDS
+    after the last shard: a cluster may outlive the run."""
 
-    Held while answering: a worker with several threads would otherwise load and compute over its cores.
-    """
-
-    lock: Lock = field(default_factory=Lock)
+    _lock: Lock = field(default_factory=Lock)
     _opened: ExitStack = field(default_factory=ExitStack)
     _opening: Opening | None = None
     _models: dict[str, Model] = field(default_factory=dict[str, "Model"])
     _asked: str | None = None
+    _idle: Timer | None = None
 
-    def model(self, work: Work) -> Model:
+    @contextmanager
+    def opened_for(self, work: Work) -> Generator[Model]:
+        """One shard at a time: a worker with several threads would else load and compute over its cores."""
+        with self._lock:
+            if self._idle is not None:
+                self._idle.cancel()
+            try:
+                yield self._model(work)
+            finally:
+                self._idle = Timer(IDLE_SECONDS, self._forget)
+                self._idle.daemon = True
+                self._idle.start()
+
+    def _model(self, work: Work) -> Model:
         if work.opening != self._opening:
             self._open(work.opening)
         if work.name != self._asked:
@@ -140,10 +156,18 @@ class _Kept:
             )
         return model
 
-    def _open(self, opening: Opening) -> None:
+    def _forget(self) -> None:
+        with self._lock:
+            if current_thread() is self._idle:  # no shard came while this waited for the lock
+                self._close()
+
+    def _close(self) -> None:
         self._opened.close()
         self._opening, self._asked, self._models = None, None, {}
-        os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+    def _open(self, opening: Opening) -> None:
+        self._close()
+        os.environ.setdefault("RAYON_NUM_THREADS", str(opening.threads))  # tokenizers would take every core
         import torch
 
         from finetune_gate.gate.models import open_models

@@ -9,7 +9,8 @@ from tiny_models import CONTEXT, CORPUS, ask, exact, exact_document, logprobs, m
 
 from finetune_gate.evaluators.asking import Failed, GenerateRequest, Generation, ScoreRequest, TokenLogprobs
 from finetune_gate.gate.models import open_models
-from finetune_gate.gate.models.caching import places_after
+from finetune_gate.gate.models.caching import places_after, roomy
+from finetune_gate.gate.models.threads import threads_for
 
 LONG = 16_384
 SHAPES = ("llama", "qwen2", "mistral", "gpt2")
@@ -43,8 +44,8 @@ def shape(request, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def roomy(tmp_path_factory) -> Path:
-    return make(tmp_path_factory.mktemp("roomy"), "llama", LONG)
+def long_context(tmp_path_factory) -> Path:
+    return make(tmp_path_factory.mktemp("long_context"), "llama", LONG)
 
 
 def loaded(folder: Path):
@@ -73,9 +74,9 @@ def test_batches_change_no_answer_of_any_shape(shape, batch_tokens):
             assert found == right
 
 
-def test_ten_thousand_tokens_where_there_is_room(roomy):
-    word, model = "invoice refund ", loaded(roomy)
-    with open_models(pins(roomy, roomy)) as models:
+def test_ten_thousand_tokens_where_there_is_room(long_context):
+    word, model = "invoice refund ", loaded(long_context)
+    with open_models(pins(long_context, long_context)) as models:
         renderer = models["candidate"]._rendering()[1]
         text = word * 5_000
         ids = [*renderer.scored([ScoreRequest("", text)])[0].targets]
@@ -149,3 +150,45 @@ def test_a_prompt_is_rendered_once_between_its_address_and_its_answer(tmp_path, 
         ask(model, requests)  # taken, so not kept any longer
         assert sum(rendered) == 2 * len(requests)
         assert model.usage().prompt_tokens == 2 * model.tokens(requests).read
+
+
+def test_small_models_take_one_thread_and_give_the_others_back():
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with threads_for(1_000, "cpu"):
+            assert torch.get_num_threads() == 1
+        for parameters, device in ((1_000, "cuda"), (10**9, "cpu")):
+            with threads_for(parameters, device):
+                assert torch.get_num_threads() == 2
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_cache_with_room_holds_what_one_without_does():
+    import torch
+    from transformers import DynamicCache, LlamaConfig
+
+    config = LlamaConfig(num_hidden_layers=1, hidden_size=8, num_attention_heads=2)
+    ours, theirs = roomy(DynamicCache(config=config), room=2), DynamicCache(config=config)
+    random = torch.Generator().manual_seed(0)
+
+    def update(rows: int, tokens: int) -> None:
+        new = [torch.randn(rows, 2, tokens, 4, generator=random) for _ in range(2)]
+        for left, right in zip(ours.update(*new, 0), theirs.update(*new, 0), strict=True):
+            assert torch.equal(left, right)
+
+    update(1, 3)
+    for cache in (ours, theirs):
+        cache.batch_repeat_interleave(4)
+    update(4, 2)
+    update(4, 1)
+    for order in ([0, 3], [1, 0], [1]):
+        for cache in (ours, theirs):
+            cache.reorder_cache(torch.tensor(order))
+        for tokens in (1, 1, 4):  # beyond the room as well
+            update(len(order), tokens)
+    assert ours.get_seq_length() == theirs.get_seq_length() == 24
