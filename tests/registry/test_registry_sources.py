@@ -83,7 +83,7 @@ def test_addresses_of_apis_as_base_and_judge(shop: Shop) -> None:
     endpoints = {"vllm": VLLM, "old": EndpointSettings(base_url="https://old.example/v2", api="completions")}
     judges = ["openai:/gpt-4o", "vllm:/meta-llama/Llama-3.1-8B:latest", str(shop.folder(2))]
     pins = resolve(shop, base="old:/davinci", endpoints=endpoints, judges=judges)
-    assert pins.base.files == Endpoint("https://old.example/v2", "davinci", "completions")
+    assert pins.base.files == Endpoint("https://old.example/v2", "davinci", "completions", key_variable="")
     assert (pins.base.uri, pins.base.label, pins.base.origin) == ("old:/davinci", "old:/davinci", "gate file")
     assert list(pins.judges) == judges
     assert pins.judges[judges[0]].files == Endpoint("https://api.openai.com/v1", "gpt-4o")
