@@ -7,8 +7,8 @@ with open_answers(home, models, shared=shared, limits=StoreLimits.from_environme
 """
 
 from .limits import StoreLimits
-from .opening import STORE_FILE, open_answers
-from .places import SharedAnswers, shared_answers
+from .opening import STORE_FILE, open_answers, shared_answers
+from .places import SharedAnswers
 from .store import AnswerStore, ModelKey
 
 __all__ = [

@@ -1,5 +1,6 @@
 """Open the answers of a run: this machine's store, with what a shared place can add to it.
 
+place = shared_answers("s3://bucket/answers", None)      # or "mlflow", with a connection
 with open_answers(home, models, shared=place, limits=limits, say=progress.say) as store: ...
 """
 
@@ -8,18 +9,40 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from finetune_gate.evaluators.asking import Answer
 from finetune_gate.evaluators.errors import EvaluationError
 
 from .limits import StoreLimits
-from .places import SharedAnswers
+from .places import SharedAnswers, wrong_place
 from .pruning import What, prune
 from .saying import Say
 from .sharing import Sharing
 from .store import AnswerStore, ModelKey
 
+if TYPE_CHECKING:
+    from ..registry.mlflow_client import Connection
+
 STORE_FILE = "answers.sqlite"
+
+
+def shared_answers(spec: str, connection: Connection | None) -> SharedAnswers | None:
+    """The place that ``execution.store`` names; None for ``local``. ``connection`` is needed for ``mlflow``. Nothing is
+    asked of the place yet. Raises ConfigurationError."""
+    if spec == "local":
+        return None
+    if spec == "mlflow":
+        if connection is None:
+            raise wrong_place(spec, "there is no connection to MLflow here")
+        from .mlflow_place import MlflowAnswers
+
+        return MlflowAnswers(connection)
+    if "://" not in spec or "::" in spec:
+        raise wrong_place(spec, "this is no place for answers")
+    from .fsspec_place import open_fsspec
+
+    return open_fsspec(spec)
 
 
 class _SharingStore(AnswerStore):

@@ -1,7 +1,4 @@
-"""Where answers are shared: MLflow's artifacts, or any place that fsspec reaches.
-
-    place = shared_answers("s3://bucket/answers", None)
-    place = shared_answers("mlflow", connection)
+"""Where answers are shared: what any such place can do. `opening.shared_answers` opens one by its address.
 
 A place holds packs (see ``packs``) and says nothing about whether they are true: the checks made when they are read
 find damage, not intent. **Whoever can write to a shared place can forge answers, and with them a decision.** Give
@@ -18,7 +15,6 @@ from typing import TYPE_CHECKING, Protocol
 from finetune_gate.evaluators.errors import ConfigurationError, Problem, without_credentials
 
 if TYPE_CHECKING:
-    from ..registry.mlflow_client import Connection
     from .store import ModelKey
 
 _EXPECTED = "local (this machine only), mlflow, or an fsspec URL such as s3://bucket/path or file:///mnt/answers"
@@ -67,24 +63,6 @@ class SharedAnswers(Protocol):
     def close(self) -> None:
         """Nothing more will be written: groups that were written to are settled."""
         ...
-
-
-def shared_answers(spec: str, connection: Connection | None) -> SharedAnswers | None:
-    """The place that ``execution.store`` names; None for ``local``. ``connection`` is needed for ``mlflow``. Nothing is
-    asked of the place yet. Raises ConfigurationError."""
-    if spec == "local":
-        return None
-    if spec == "mlflow":
-        if connection is None:
-            raise wrong_place(spec, "there is no connection to MLflow here")
-        from .mlflow_place import MlflowAnswers
-
-        return MlflowAnswers(connection)
-    if "://" not in spec or "::" in spec:
-        raise wrong_place(spec, "this is no place for answers")
-    from .fsspec_place import open_fsspec
-
-    return open_fsspec(spec)
 
 
 def wrong_place(spec: str, found: str, way_out: str = "") -> ConfigurationError:
