@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from finetune_gate.evaluators.datasets import DatasetSource
 from finetune_gate.evaluators.evaluator import Evaluator
@@ -101,12 +101,21 @@ class Execution(_Section):
     cluster: str | None = Field(
         default=None, description="address of a running Dask or Ray cluster; none starts one on this machine"
     )
-    workers: int | None = Field(default=None, ge=1, le=1024, description="workers of a cluster started here")
+    workers: int | None = Field(
+        default=None, ge=1, le=1024, description="workers of a cluster started here; on Ray, shards at once on any"
+    )
     store: str = Field(
         default="local",
         min_length=1,
         description="where answers are shared: local (this machine), mlflow, or an fsspec URL such as s3://bucket/path",
     )
+
+    @model_validator(mode="after")
+    def _cluster_in_use(self) -> Execution:
+        idle = [name for name in ("cluster", "workers") if getattr(self, name) is not None]
+        if self.runner == "local" and idle:
+            raise ValueError(f"{' and '.join(idle)} given, and runner is local; expected runner: dask or ray")
+        return self
 
 
 class GateFile(_Section):

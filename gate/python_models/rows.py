@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from math import isfinite
-from typing import Final, Literal, Protocol, cast
+from typing import Any, Final, Literal, Protocol, cast
 
 from .messages import MAX_TEXT
 
@@ -73,9 +74,8 @@ def filled(form: InputForm, texts: Sequence[str]) -> object:
         import numpy as np
 
         return np.array(list(texts)).reshape([len(texts)] + [1] * (form.dimensions - 1))
-    import pandas as pd
-
-    return pd.DataFrame({form.column: list(texts)})
+    pandas: Any = import_module("pandas")  # without types of its own
+    return pandas.DataFrame({form.column: list(texts)})
 
 
 def values_of(output: object) -> list[object]:

@@ -86,6 +86,13 @@ def test_defaults(tmp_path: Path) -> None:
         ("data:\n  holdout: holdout.jsonl\n", "data: {}\n", "data: {}"),
         ("rules:", "promotion: {alias: 'a b'}\nrules:", "promotion.alias: 'a b'"),
         ("rules:", "execution: {batch_tokens: 0}\nrules:", "execution.batch_tokens: 0"),
+        ("rules:", "execution: {workers: 2}\nrules:", "workers given, and runner is local"),
+        ("rules:", "execution: {runner: spark}\nrules:", "execution.runner: 'spark'"),
+        ("rules:", "endpoints: {s3: {}}\nrules:", "endpoint 's3'"),
+        ("rules:", "endpoints: {a: {base_url: 'http://u:p@h/v1'}}\nrules:", "without user, password and query"),
+        ("rules:", "endpoints: {a: {base_url: 'ftp://h'}}\nrules:", "an address such as http://127.0.0.1:8000/v1"),
+        ("rules:", "endpoints: {a: {key: 'sk-123'}}\nrules:", "endpoints.a.key"),
+        ("rules:", "trust: yes\nrules:", "trust: 'yes'"),
         ("rules:", "champion: null\nexecution: {device: tpu}\nrules:", "execution.device: 'tpu'"),
     ],
 )
