@@ -33,7 +33,7 @@ from .scoring import score
 from .threads import threads_for
 from .tokenizing import Prompted, Remembering, Renderer, Scored
 
-ANSWERS = "finetune-gate answers 1"
+ANSWERS = "finetune-gate answers 2"
 """The version of what an answer is. Changes with every change of rendering, scoring or generating that moves one."""
 
 ROWS_GENERATED = 4
