@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Ability = Literal["generates", "scores_tokens"]
+Ability = Literal["generates", "scores_tokens", "attributes", "embeds", "entails"]
 """What a model may be able to do. A metric that needs an ability the model lacks is ``Unmeasured``."""
 
 
@@ -66,7 +66,49 @@ class GenerateRequest:
         return "generates"
 
 
-Request = ScoreRequest | GenerateRequest
+@dataclass(frozen=True, slots=True)
+class AttributeRequest:
+    """Ask how much every token of ``prompt`` adds to the log-probability of ``continuation``.
+
+    ``integrated_gradients`` goes from an uninformative prompt to this one in ``steps`` steps; ``input_x_gradient`` is
+    its first-order approximation and takes one. ``delimiter`` as in `ScoreRequest`.
+    """
+
+    prompt: Prompt
+    continuation: str
+    method: Literal["input_x_gradient", "integrated_gradients"] = "input_x_gradient"
+    steps: int = 32
+    delimiter: str = ""
+
+    @property
+    def needs(self) -> Ability:
+        return "attributes"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedRequest:
+    """Ask for a vector that stands for ``text``."""
+
+    text: str
+
+    @property
+    def needs(self) -> Ability:
+        return "embeds"
+
+
+@dataclass(frozen=True, slots=True)
+class EntailRequest:
+    """Ask whether ``premise`` entails ``hypothesis`` (natural language inference)."""
+
+    premise: str
+    hypothesis: str
+
+    @property
+    def needs(self) -> Ability:
+        return "entails"
+
+
+Request = ScoreRequest | GenerateRequest | AttributeRequest | EmbedRequest | EntailRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +132,49 @@ class Generation:
 
 
 @dataclass(frozen=True, slots=True)
+class Attribution:
+    """What each prompt token adds to the log-probability of the continuation, in nats.
+
+    ``tokens`` are the prompt's as text: joined, they are the prompt as the model read it, chat template included.
+    ``similarity`` is, for each, the highest cosine between its hidden state and those of the continuation's tokens.
+    ``logprob`` is the continuation's, ``uninformed`` the same after the uninformative prompt that attribution starts
+    from: with ``integrated_gradients`` the weights should sum to their difference.
+    ``comprehensiveness`` is how much of ``logprob`` is lost without the tokens of highest weight, ``sufficiency`` how
+    much with them alone; ``random_...`` the same for as many tokens drawn by seed.
+    """
+
+    tokens: tuple[str, ...]
+    weights: tuple[float, ...]
+    similarity: tuple[float, ...]
+    logprob: float
+    uninformed: float
+    comprehensiveness: float
+    sufficiency: float
+    random_comprehensiveness: float
+    random_sufficiency: float
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """A vector of unit length."""
+
+    vector: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Entailment:
+    """Probabilities of the three relations; they sum to one."""
+
+    entailment: float
+    neutral: float
+    contradiction: float
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The model could not answer this request. Counts against coverage, and is never a zero."""
 
     reason: str
 
 
-Answer = TokenLogprobs | Generation | Failed
+Answer = TokenLogprobs | Generation | Attribution | Embedding | Entailment | Failed

@@ -16,20 +16,20 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from .absent import Unmeasured, Value
-from .asking import Ability, Failed, GenerateRequest, Generation, Message, Prompt, Request, ScoreRequest, TokenLogprobs
-from .datasets import Dataset, Example, Row
+from .asking import Ability, Failed, Generation, Prompt, Request, ScoreRequest, TokenLogprobs
+from .datasets import Example, Row
 from .errors import Problem
 from .estimators import Confusion, Mean
-from .evaluator import Answers, Components, Datasets, EvaluatorSettings
+from .evaluator import Answers, Components, Datasets
 from .label_extraction import extract_label
 from .metrics import Metric
-from .slots import fill_slots, slot_names
+from .prompting import GeneratingOnDataset
 
 _OWN_SLOTS = {"labels", "options"}
 DEFAULT_PROMPT = "{text}\n\nAnswer with one of these labels: {labels}.\nLabel:"
 
 
-class Classification(EvaluatorSettings):
+class Classification(GeneratingOnDataset):
     """``- classification: {data: holdout, labels: [billing, bug, praise], prompt: "Ticket: {text}\\nQueue:"}``
 
     ``prompt`` has slots for the columns of a row, ``{labels}`` (comma-separated) and ``{options}`` (one lettered
@@ -45,12 +45,8 @@ class Classification(EvaluatorSettings):
     labels: tuple[str, ...] = Field(min_length=2, strict=False, description="every label, spelled as in the data")
     method: Literal["loglikelihood", "generate"] = "loglikelihood"
     prompt: str = Field(default=DEFAULT_PROMPT, min_length=1, description="prompt with {column} slots")
-    system: str | None = Field(default=None, description="system message, for models with a chat template")
-    chat: Literal["auto", "never"] = Field(default="auto", description="never: send the prompt as plain text")
     label: str = Field(default="label", description="column of the right label")
     delimiter: str = Field(default=" ", description="between plain prompt and label, for log-likelihoods")
-    max_new_tokens: int = Field(default=32, ge=1, le=4096)
-    stop: tuple[str, ...] = Field(default=(), strict=False)
 
     @model_validator(mode="after")
     def _labels_differ(self) -> Classification:
@@ -73,7 +69,7 @@ class Classification(EvaluatorSettings):
     def check(self, data: Datasets) -> list[Problem]:
         dataset = data[self.data]
         where = f"{self.title}: dataset {self.data!r} ({dataset.path})"
-        problems = self._prompt_problems(dataset)
+        problems = self.prompt_problems(dataset, _OWN_SLOTS)
         if self.label not in dataset.columns:
             return [*problems, Problem(where, f"no column {self.label!r}", f"one of {', '.join(dataset.columns)}")]
         wrong = [example for example in dataset.examples if example.row.get(self.label) not in self.labels]
@@ -90,27 +86,6 @@ class Classification(EvaluatorSettings):
             problems.append(Problem(where, f"{len(wrong) - 5} more rows with an unknown label"))
         return problems
 
-    def _prompt_problems(self, dataset: Dataset) -> list[Problem]:
-        where = f"{self.title}.prompt"
-        columns = ", ".join(dataset.columns)
-        slots = set(slot_names(self.prompt))
-        problems = [
-            Problem(where, f"slot {{{slot}}}", f"a column of {self.data!r}: {columns}")
-            for slot in sorted(slots - {*dataset.columns, *_OWN_SLOTS})
-        ]
-        if slots <= _OWN_SLOTS:
-            found = f"{self.prompt!r} holds no column of {self.data!r}"
-            problems.append(Problem(where, found, f"a slot of letters, digits and _, such as {{text}}, from {columns}"))
-        for slot in sorted(slots & _OWN_SLOTS & set(dataset.columns)):
-            found = f"slot {{{slot}}} is the list of labels, and {self.data!r} has a column of that name"
-            problems.append(Problem(where, found, "a column with another name"))
-        for slot in sorted(slots & set(dataset.columns)):
-            empty = [example.id for example in dataset.examples if example.row.get(slot) is None]
-            if empty:
-                found = f"{len(empty)} rows of {self.data!r} have no {slot!r}, the first is {empty[0]!r}"
-                problems.append(Problem(where, found, "a value in every row"))
-        return problems
-
     def requests(self, data: Datasets) -> Sequence[Request]:
         return [request for example in self.examples(data) for request in self._asked(example)]
 
@@ -124,17 +99,12 @@ class Classification(EvaluatorSettings):
 
     def _prompt(self, row: Row) -> Prompt:
         options = "\n".join(f"{letter}) {label}" for letter, label in zip(ascii_uppercase, self.labels, strict=False))
-        values: Mapping[str, object] = {**row, "labels": ", ".join(self.labels), "options": options}
-        text = fill_slots(self.prompt, values)
-        if self.chat == "never":
-            return text
-        system = (Message("system", self.system),) if self.system else ()
-        return (*system, Message("user", text))
+        return self.prompt_of(row, labels=", ".join(self.labels), options=options)
 
     def _asked(self, example: Example) -> list[Request]:
         prompt = self._prompt(example.row)
         if self.method == "generate":
-            return [GenerateRequest(prompt, max_new_tokens=self.max_new_tokens, stop=self.stop)]
+            return [self.asking_for(prompt)]
         return [ScoreRequest(prompt, label, self.delimiter) for label in self.labels]
 
     def _score_one(self, example: Example, answers: Answers) -> Mapping[str, Value]:

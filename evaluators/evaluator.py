@@ -11,6 +11,7 @@ file handle or event loop, and never sees which model an answer came from.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,7 @@ from .absent import Value
 from .asking import Ability, Answer, Request
 from .datasets import Dataset, Example
 from .errors import Problem
+from .findings import Finding
 from .metrics import Metric
 
 Datasets = Mapping[str, Dataset]
@@ -92,8 +94,30 @@ class JudgedEvaluator(Evaluator, Protocol):
     ) -> Mapping[str, Components]: ...
 
 
+@runtime_checkable
+class ComparedEvaluator(Evaluator, Protocol):
+    """An evaluator some of whose components read several models' answers side by side: how far an answer departs from
+    the base's, or how much better than the base a model knows a text. ``score`` gives the other components."""
+
+    def score_compared(self, data: Datasets, answers: Mapping[str, Answers]) -> Mapping[str, Components]:
+        """By the part a model plays in the run. Every role gets the same components; where one has no meaning for a
+        role, such as the base compared with itself, its values are Unmeasured with that reason."""
+        ...
+
+
+@runtime_checkable
+class ExplainedEvaluator(Evaluator, Protocol):
+    """An evaluator with more to show than numbers: the pairs that leaked, the terms that are new, a heat map."""
+
+    def findings(
+        self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]
+    ) -> Sequence[Finding]:
+        """For the report, from the same answers that were scored. Never part of the decision."""
+        ...
+
+
 class EvaluatorSettings(BaseModel):
-    """The fields every built-in evaluator shares. Unknown settings are errors."""
+    """What the settings of every built-in evaluator have in common. Unknown settings are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -101,7 +125,9 @@ class EvaluatorSettings(BaseModel):
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[Ability]]
 
-    data: str = Field(description="name of a dataset under `data:`")
+    datasets_in: ClassVar[tuple[str, ...]] = ()
+    """Which of its settings are names of datasets, as ``reads`` gives them."""
+
     name: str | None = Field(
         default=None,
         pattern=r"^[a-z][a-z0-9_]{0,63}$",
@@ -112,23 +138,54 @@ class EvaluatorSettings(BaseModel):
     def title(self) -> str:
         return self.name or self.kind
 
+    def settings(self) -> Mapping[str, object]:
+        return self.model_dump(mode="json")
+
+
+class OneDataset(EvaluatorSettings):
+    """The settings of an evaluator that reads one dataset, and has one score for each of its examples."""
+
+    datasets_in: ClassVar[tuple[str, ...]] = ("data",)
+
+    data: str = Field(description="name of a dataset under `data:`")
+
     def reads(self) -> tuple[str, ...]:
         return (self.data,)
 
     def examples(self, data: Datasets) -> Sequence[Example]:
         return data[self.data].examples
 
-    def settings(self) -> Mapping[str, object]:
-        return self.model_dump(mode="json")
 
-    def text_column_problems(self, data: Datasets, column: str) -> list[Problem]:
-        """Rows of this evaluator's dataset in which ``column`` is missing or no text."""
-        dataset = data[self.data]
-        where = f"{self.title}: dataset {self.data!r} ({dataset.path})"
-        if column not in dataset.columns:
-            return [Problem(where, f"no column {column!r}", f"one of {', '.join(dataset.columns)}")]
-        wrong = [example for example in dataset.examples if not isinstance(example.row.get(column), str)]
-        return [
-            Problem(f"{where} example {example.id!r}", f"{column}={example.row.get(column)!r}", "a text")
-            for example in wrong[:5]
-        ]
+class TwoDatasets(EvaluatorSettings):
+    """The settings of an evaluator that compares what models do on two datasets. Subclasses name the fields that hold
+    their names, in order, in ``datasets_in``.
+
+    Its examples are those of both, the first one's first, with the dataset's name before each id: ``train/17``.
+    """
+
+    def reads(self) -> tuple[str, ...]:
+        first, second = (str(getattr(self, field)) for field in self.datasets_in)
+        return (first, second)
+
+    def examples(self, data: Datasets) -> Sequence[Example]:
+        return [replace(example, id=f"{name}/{example.id}") for name in self.reads() for example in data[name].examples]
+
+    def first_side(self, data: Datasets) -> Sequence[Value]:
+        """1 for the examples of the first dataset, 0 for those of the second, in the order of ``examples``."""
+        first, second = (len(data[name].examples) for name in self.reads())
+        return [1.0] * first + [0.0] * second
+
+
+def text_column_problems(where: str, dataset: Dataset, column: str) -> list[Problem]:
+    """Rows of ``dataset`` in which ``column`` is missing or no text. ``where`` names the setting that wants it."""
+    place = f"{where}: dataset {dataset.name!r} ({dataset.path})"
+    if column not in dataset.columns:
+        return [Problem(place, f"no column {column!r}", f"one of {', '.join(dataset.columns)}")]
+    wrong = [example for example in dataset.examples if not isinstance(example.row.get(column), str)]
+    problems = [
+        Problem(f"{place} example {example.id!r}", f"{column}={example.row.get(column)!r}", "a text")
+        for example in wrong[:5]
+    ]
+    if len(wrong) > 5:
+        problems.append(Problem(place, f"{len(wrong) - 5} more rows in which {column!r} is no text"))
+    return problems

@@ -44,6 +44,8 @@ class Metric:
     """``Metric("accuracy", higher_is_better=True, estimator=Mean("correct", low=0, high=1), ...)``
 
     ``low`` and ``high`` bound the metric's value where it is bounded; ``unit`` is for people (``"nats/token"``).
+    ``limit`` is a bound that blocks unless the gate file has a rule on this metric: the least that it may be, or the
+    most where lower is better. For what makes every other number of a run meaningless, such as a leaked holdout.
     """
 
     name: str
@@ -53,3 +55,4 @@ class Metric:
     high: float | None = None
     unit: str = ""
     description: str = ""
+    limit: float | None = None

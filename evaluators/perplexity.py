@@ -21,7 +21,7 @@ from .absent import Unmeasured, Value
 from .asking import Ability, Failed, Request, ScoreRequest, TokenLogprobs
 from .errors import Problem
 from .estimators import Ratio
-from .evaluator import Answers, Components, Datasets, EvaluatorSettings
+from .evaluator import Answers, Components, Datasets, OneDataset, text_column_problems
 from .metrics import Metric
 
 _METRICS = (
@@ -60,7 +60,7 @@ _METRICS = (
 )
 
 
-class Perplexity(EvaluatorSettings):
+class Perplexity(OneDataset):
     """``- perplexity: {data: holdout}``
 
     Components per example: ``nll`` (nats, summed over tokens), ``bits``, ``tokens``, ``bytes``, ``words``.
@@ -76,7 +76,7 @@ class Perplexity(EvaluatorSettings):
         return _METRICS
 
     def check(self, data: Datasets) -> list[Problem]:
-        problems = self.text_column_problems(data, self.text)
+        problems = text_column_problems(self.title, data[self.data], self.text)
         if not problems and not any(self._document(row.row[self.text]) for row in self.examples(data)):
             where = f"{self.title}: dataset {self.data!r}"
             problems.append(Problem(where, f"every {self.text!r} is empty", "at least one document with text"))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from .absent import Unmeasured, Value
 from .errors import EvaluationError, Problem
-from .evaluator import Answers, Components, Datasets, Evaluator, JudgedEvaluator
+from .evaluator import Answers, ComparedEvaluator, Components, Datasets, Evaluator, JudgedEvaluator
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +135,16 @@ def score_evaluator(
         )
         for example in evaluator.examples(data)
     )
+    compared: Mapping[str, Components] = {}
     judged: Mapping[str, Components] = {}
+    if isinstance(evaluator, ComparedEvaluator):
+        compared = evaluator.score_compared(data, answers_by_role)
     if isinstance(evaluator, JudgedEvaluator):
         judged = evaluator.score_judged(data, answers_by_role, verdicts or {})
     columns: dict[str, Mapping[str, tuple[Value, ...]]] = {}
     for role, answers in answers_by_role.items():
         where = f"evaluator {evaluator.title!r}, {role}"
-        components = {**evaluator.score(data, answers), **judged.get(role, {})}
+        components = {**evaluator.score(data, answers), **compared.get(role, {}), **judged.get(role, {})}
         columns[role] = {name: _checked(where, name, values, examples) for name, values in components.items()}
     return EvaluatorScores(evaluator.title, examples, columns)
 

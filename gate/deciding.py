@@ -14,7 +14,7 @@ from typing import Literal
 
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.measurement import Measurement
-from finetune_gate.evaluators.statistics import MOST_EXAMPLES, Estimate, required_n
+from finetune_gate.evaluators.statistics import COUNTED, MOST_EXAMPLES, Estimate, required_n
 
 from .gate_file.rules import Rule, Severity
 
@@ -181,7 +181,7 @@ def _check(
         low, high = measured.interval.low, measured.interval.high
     if not (isfinite(low) and isfinite(high) and low <= high and isfinite(bound)):
         return Check(against, bound, side, Unmeasured("the measurement is no finite interval"), "unmeasured")
-    if low == high and rule.confidence != "none":
+    if low == high and rule.confidence != "none" and measured.method != COUNTED:
         reason = "its interval has no width: the examples do not differ, so nothing is known of others"
         return Check(against, bound, side, Unmeasured(reason), "unmeasured")
     if (side == "at least" and low >= bound) or (side == "at most" and high <= bound):

@@ -11,7 +11,7 @@ from finetune_gate.evaluators.absent import Unmeasured, Value
 from finetune_gate.evaluators.asking import Ability, GenerateRequest, Generation, Request
 from finetune_gate.evaluators.errors import Problem
 from finetune_gate.evaluators.estimators import Mean
-from finetune_gate.evaluators.evaluator import Answers, Components, Datasets, EvaluatorSettings
+from finetune_gate.evaluators.evaluator import Answers, Components, Datasets, OneDataset
 from finetune_gate.evaluators.metrics import Metric
 
 
@@ -21,7 +21,7 @@ def list_liked() -> None:
     catalog.BUILT_IN["liked"] = "liked:Liked"
 
 
-class Liked(EvaluatorSettings):
+class Liked(OneDataset):
     """Asks each model for a text and the judge whether it is liked."""
 
     kind: ClassVar[str] = "liked"

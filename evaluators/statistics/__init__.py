@@ -16,7 +16,7 @@ seeded.
 
 from .bounded import Bounds, constant_ends, dirichlet_ends, unseen_share
 from .clusters import FEW_CLUSTERS, Partition, partition
-from .estimate import Estimate, Interval
+from .estimate import COUNTED, Estimate, Interval
 from .independent import independent_difference
 from .means import clustered_mean, mean_of_influence, mean_t
 from .planning import (
@@ -32,6 +32,7 @@ from .ratios import Transform, exponential, ratio, ratio_difference
 from .resampling import DEFAULT_RESAMPLES, Statistic, paired_bootstrap
 
 __all__ = [
+    "COUNTED",
     "DEFAULT_RESAMPLES",
     "FEW_CLUSTERS",
     "MOST_EXAMPLES",

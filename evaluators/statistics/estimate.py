@@ -11,6 +11,9 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
+COUNTED = "counted"
+"""The method of an estimate that rests on no sample: everything there is was counted, so its interval has no width."""
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:

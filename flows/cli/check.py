@@ -46,7 +46,7 @@ def check(gate_file: Path, as_json: bool) -> None:
                     name: {"rows": len(found.examples), "digest": found.digest} for name, found in data.items()
                 },
                 "evaluators": {title: found.kind for title, found in gate.evaluators.items()},
-                "rules": [{"rule": rule.text, "severity": rule.severity} for rule in gate.file.rules],
+                "rules": [{"rule": rule.text, "severity": rule.severity} for rule in gate.rules],
             }
         )
         return
@@ -56,5 +56,5 @@ def check(gate_file: Path, as_json: bool) -> None:
     for title, evaluator in gate.evaluators.items():
         kind = "" if title == evaluator.kind else f" ({evaluator.kind})"
         click.echo(f"  evaluator  {title}{kind}: {len(evaluator.requests(data)):,} requests per model")
-    for rule in gate.file.rules:
+    for rule in gate.rules:
         click.echo(f"  rule       {rule.text}" + ("  (warning only)" if rule.severity == "warn" else ""))

@@ -3,20 +3,27 @@
     content = encode(TokenLogprobs((-0.1, -2.5)))
     decode(content) == TokenLogprobs((-0.1, -2.5))
 
-``L``, dropped context, then one little-endian double per token; or ``G``, finish, tokens, then the text in UTF-8 (lone
-surrogates included). Packs and the store hold the same bytes.
+A letter first, then what it stands for: ``L``, dropped context and one little-endian double per token; ``G``, finish,
+tokens, and the text in UTF-8 (lone surrogates included); ``E`` the doubles of an embedding; ``N`` those of an
+entailment; ``A`` an attribution as JSON. Packs and the store hold the same bytes.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cache
 from math import isfinite
 from typing import Final, Literal
 
-from finetune_gate.evaluators.asking import Generation, TokenLogprobs
+from pydantic import ConfigDict, TypeAdapter
 
-Kept = TokenLogprobs | Generation
+from finetune_gate.evaluators.asking import Attribution, Embedding, Entailment, Generation, TokenLogprobs
+
+Kept = TokenLogprobs | Generation | Attribution | Embedding | Entailment
 """What can be kept. A ``Failed`` is asked again."""
 
 _LOGPROBS: Final = struct.Struct("<cQ")
@@ -25,12 +32,21 @@ _FINISHES: Final[tuple[Literal["stop", "length"], ...]] = ("stop", "length")
 
 
 def encode(answer: Kept) -> bytes:
-    """Raises ValueError for a log-probability that is not finite: it is no measurement."""
-    if isinstance(answer, TokenLogprobs):
-        if not all(isfinite(value) for value in answer.logprobs):
-            raise ValueError("a log-probability that is not finite cannot be kept")
-        values = struct.pack(f"<{len(answer.logprobs)}d", *answer.logprobs)
-        return _LOGPROBS.pack(b"L", answer.dropped_context) + values
+    """Raises ValueError for a number that is not finite: it is no measurement."""
+    match answer:
+        case TokenLogprobs():
+            return _LOGPROBS.pack(b"L", answer.dropped_context) + _doubles(answer.logprobs)
+        case Embedding():
+            return b"E" + _doubles(answer.vector)
+        case Entailment():
+            return b"N" + _doubles((answer.entailment, answer.neutral, answer.contradiction))
+        case Attribution():
+            return b"A" + json.dumps(asdict(answer), allow_nan=False, separators=(",", ":")).encode("ascii")
+        case Generation():
+            return _generation(answer)
+
+
+def _generation(answer: Generation) -> bytes:
     head = _GENERATION.pack(b"G", _FINISHES.index(answer.finish), answer.tokens)
     return head + answer.text.encode("utf-8", "surrogatepass")
 
@@ -40,20 +56,40 @@ def decode(content: bytes) -> Kept:
     try:
         if content[:1] == b"L":
             dropped: int = _LOGPROBS.unpack_from(content)[1]
-            values: tuple[float, ...] = struct.unpack_from(
-                f"<{(len(content) - _LOGPROBS.size) // 8}d", content, _LOGPROBS.size
-            )
-            if (len(content) - _LOGPROBS.size) % 8 or not all(isfinite(value) for value in values):
-                raise ValueError("not a list of finite numbers")
-            return TokenLogprobs(values, dropped)
+            return TokenLogprobs(_numbers(content[_LOGPROBS.size :]), dropped)
         if content[:1] == b"G":
             finish: int
             tokens: int
             _, finish, tokens = _GENERATION.unpack_from(content)
             return Generation(content[_GENERATION.size :].decode("utf-8", "surrogatepass"), _FINISHES[finish], tokens)
+        if content[:1] == b"E":
+            return Embedding(_numbers(content[1:]))
+        if content[:1] == b"N":
+            entailment, neutral, contradiction = _numbers(content[1:])
+            return Entailment(entailment, neutral, contradiction)
+        if content[:1] == b"A":
+            return _attributions().validate_json(content[1:])
     except (struct.error, IndexError) as error:
         raise ValueError("not an answer") from error
     raise ValueError("not an answer")
+
+
+def _doubles(values: Sequence[float]) -> bytes:
+    if not all(isfinite(value) for value in values):
+        raise ValueError("a number that is not finite cannot be kept")
+    return struct.pack(f"<{len(values)}d", *values)
+
+
+def _numbers(content: bytes) -> tuple[float, ...]:
+    values: tuple[float, ...] = struct.unpack(f"<{len(content) // 8}d", content)
+    if not all(isfinite(value) for value in values):
+        raise ValueError("not a list of finite numbers")
+    return values
+
+
+@cache
+def _attributions() -> TypeAdapter[Attribution]:
+    return TypeAdapter(Attribution, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 
 
 def checksum(address: str, model: int, content: bytes) -> bytes:

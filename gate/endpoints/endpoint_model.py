@@ -131,7 +131,7 @@ class EndpointModel:
         for request in requests:
             if isinstance(request, ScoreRequest):
                 read += estimated_tokens(self._wording.echo_text(request).text)
-            else:
+            elif isinstance(request, GenerateRequest):
                 read += sum(estimated_tokens(turn.content) for turn in self._wording.messages(request.prompt))
                 written += max(0, request.max_new_tokens)
         return Tokens(read, written, exact=False)

@@ -129,6 +129,8 @@ class Wording:
         if isinstance(request, ScoreRequest):
             echo = self.echo_text(request)
             return ["score", echo.text, echo.border]
+        if not isinstance(request, GenerateRequest):
+            return ["cannot", repr(request)]
         if self._endpoint.api == "chat":
             prompt: object = [[turn.role, turn.content] for turn in self.messages(request.prompt)]
         else:
@@ -147,7 +149,7 @@ def sampling_seed(request: GenerateRequest) -> int:
 
 def unaskable(request: Request) -> Failed | None:
     """Why a request makes no sense to any server, if so."""
-    if isinstance(request, ScoreRequest):
+    if not isinstance(request, GenerateRequest):
         return None
     if request.max_new_tokens < 1:
         return Failed(f"max_new_tokens is {request.max_new_tokens}")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from finetune_gate.evaluators.catalog import BUILT_IN, evaluator_class
+from finetune_gate.evaluators.catalog import evaluator_class, is_address, kinds
 from finetune_gate.evaluators.datasets import Dataset, load_dataset
 from finetune_gate.evaluators.errors import ConfigurationError, DatasetError, Problem
 from finetune_gate.evaluators.evaluator import Evaluator
@@ -39,7 +40,8 @@ def load_gate_file(path: Path) -> Gate:
     if problems or settings is None:
         raise ConfigurationError(*problems)
     digest = hashlib.sha256(document.content).hexdigest()
-    return Gate(path.resolve(), digest, settings, evaluators)
+    rules = (*settings.rules, *_limits(settings.rules, evaluators))
+    return Gate(path.resolve(), digest, settings, evaluators, rules)
 
 
 def load_data(gate: Gate) -> Mapping[str, Dataset]:
@@ -141,11 +143,15 @@ def _build_evaluators(document: Document, problems: list[Problem]) -> dict[str, 
             problems.append(Problem(_place(document, keys), repr(entry)[:80], f"one evaluator, such as {shown}"))
             continue
         ((kind, settings),) = _mapping(entry).items()
-        if kind not in BUILT_IN:
-            way_out = suggestion(str(kind), BUILT_IN)
+        if kind not in kinds() and not is_address(str(kind)):
+            way_out = suggestion(str(kind), kinds())
             problems.append(Problem(_place(document, keys), f"unknown evaluator {kind!r}", way_out=way_out))
             continue
-        found = evaluator_class(kind)
+        try:
+            found = evaluator_class(str(kind))
+        except ConfigurationError as error:
+            problems += [replace(one, where=f"{_place(document, keys)}: {one.where}") for one in error.problems]
+            continue
         try:
             evaluator = cast("Evaluator", found.model_validate(settings))
         except ValidationError as error:
@@ -163,6 +169,24 @@ def _build_evaluators(document: Document, problems: list[Problem]) -> dict[str, 
     return built
 
 
+def _dataset_settings(kind: str) -> tuple[str, ...]:
+    """Which settings of an evaluator are names of datasets; none where it is not known."""
+    try:
+        return evaluator_class(kind).datasets_in if kind in kinds() or is_address(kind) else ()
+    except ConfigurationError:
+        return ()
+
+
+def _limits(rules: Sequence[Rule], evaluators: Mapping[str, Evaluator]) -> list[Rule]:
+    """Rules for the metrics that bring a limit of their own, unless the file says something else of them."""
+    spoken_of = {rule.metric for rule in rules}
+    return [
+        Rule(metric=name, min=metric.limit) if metric.higher_is_better else Rule(metric=name, max=metric.limit)
+        for name, metric in _metrics(evaluators).items()
+        if metric.limit is not None and name not in spoken_of
+    ]
+
+
 def _unknown_names(document: Document, evaluators: Mapping[str, Evaluator]) -> list[Problem]:
     """Names that refer to nothing; read from the raw document, so that they show beside faults of other kinds."""
     top = _mapping(document.value)
@@ -171,10 +195,10 @@ def _unknown_names(document: Document, evaluators: Mapping[str, Evaluator]) -> l
     problems: list[Problem] = []
     for index, entry in enumerate(entries):
         for kind, settings in _mapping(entry).items():
-            wanted = _mapping(settings).get("data")
-            if isinstance(wanted, str) and data and wanted not in data:
-                where = _place(document, ("evaluators", index, kind, "data"))
-                problems.append(Problem(where, f"no dataset {wanted!r}", way_out=suggestion(wanted, data)))
+            for key, wanted in _mapping(settings).items():
+                if isinstance(wanted, str) and data and wanted not in data and key in _dataset_settings(str(kind)):
+                    where = _place(document, ("evaluators", index, kind, key))
+                    problems.append(Problem(where, f"no dataset {wanted!r}", way_out=suggestion(wanted, data)))
     known = _metrics(evaluators)
     rules = [_mapping(rule) for rule in _items(top.get("rules"))]
     for index, rule in enumerate(rules):
@@ -240,7 +264,7 @@ def _items(value: object) -> list[object]:
 
 def _unknown_slices(gate: Gate, data: Mapping[str, Dataset]) -> list[Problem]:
     problems: list[Problem] = []
-    for index, rule in enumerate(gate.file.rules):
+    for index, rule in enumerate(gate.rules):
         evaluator = gate.evaluators[rule.metric.partition(".")[0]]
         if rule.slice and all(name in data for name in evaluator.reads()):
             problems += _slice_problems(index, rule, evaluator, data)

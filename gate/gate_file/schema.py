@@ -25,6 +25,8 @@ def gate_file_schema() -> dict[str, Any]:
     schema["properties"]["evaluators"]["items"] = {
         "type": "object",
         "properties": entries,
+        # evaluators of one's own: package.module:Class, or the name under which a package lists one
+        "patternProperties": {":": {"type": "object"}},
         "additionalProperties": False,
         "minProperties": 1,
         "maxProperties": 1,

@@ -162,6 +162,8 @@ class Gate:
     digest: str
     file: GateFile
     evaluators: Mapping[str, Evaluator]
+    rules: tuple[Rule, ...]
+    """Those of the file in its order, then one for every metric with a limit of its own that no rule speaks of."""
 
     @property
     def folder(self) -> Path:

@@ -9,6 +9,12 @@ from typing import cast
 from finetune_gate.evaluators.asking import (
     Ability,
     Answer,
+    AttributeRequest,
+    Attribution,
+    Embedding,
+    EmbedRequest,
+    Entailment,
+    EntailRequest,
     Failed,
     GenerateRequest,
     Generation,
@@ -74,8 +80,8 @@ class FakeModel:
         return Usage(calls=self.calls)
 
     def tokens(self, requests: Sequence[Request]) -> Tokens:
-        """Words, of every prompt and continuation."""
-        read = sum(len(repr(request.prompt).split()) for request in requests)
+        """Words, of everything that a request says."""
+        read = sum(len(repr(request).split()) for request in requests)
         return Tokens(read, sum(r.max_new_tokens for r in requests if isinstance(r, GenerateRequest)), exact=False)
 
     def addresses(self, requests: Sequence[Request]) -> list[str]:
@@ -85,6 +91,15 @@ class FakeModel:
         self._answer(requests, deliver)
 
     def generate(self, requests: Sequence[GenerateRequest], deliver: Deliver) -> None:
+        self._answer(requests, deliver)
+
+    def attribute(self, requests: Sequence[AttributeRequest], deliver: Deliver) -> None:
+        self._answer(requests, deliver)
+
+    def embed(self, requests: Sequence[EmbedRequest], deliver: Deliver) -> None:
+        self._answer(requests, deliver)
+
+    def entail(self, requests: Sequence[EntailRequest], deliver: Deliver) -> None:
         self._answer(requests, deliver)
 
     def release(self) -> None:
@@ -103,7 +118,7 @@ class FakeModel:
         match scripted:
             case None:
                 return Failed("the script has no answer to this request")
-            case TokenLogprobs() | Generation() | Failed():
+            case TokenLogprobs() | Generation() | Attribution() | Embedding() | Entailment() | Failed():
                 return scripted
             case str():
                 return Generation(scripted, "stop", len(scripted.split()))
@@ -114,4 +129,8 @@ class FakeModel:
 
 
 def _looked_up(script: Mapping[Request | Prompt, Scripted]) -> Callable[[Request], Scripted]:
-    return lambda request: script.get(request, script.get(request.prompt))
+    def found(request: Request) -> Scripted:
+        prompt = None if isinstance(request, (EmbedRequest, EntailRequest)) else request.prompt
+        return script.get(request, None if prompt is None else script.get(prompt))
+
+    return found

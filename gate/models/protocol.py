@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from finetune_gate.evaluators.asking import Ability, Answer, GenerateRequest, Request, ScoreRequest
+from finetune_gate.evaluators.asking import (
+    Ability,
+    Answer,
+    AttributeRequest,
+    EmbedRequest,
+    EntailRequest,
+    GenerateRequest,
+    Request,
+    ScoreRequest,
+)
 
 JsonScalar = str | int | float | bool | None
 
@@ -74,3 +83,24 @@ class Model(Protocol):
     def release(self) -> None:
         """Free what is held in memory, unless another model still uses it. A later question loads it again."""
         ...
+
+
+@runtime_checkable
+class Attributes(Protocol):
+    """A model with the ability ``attributes``."""
+
+    def attribute(self, requests: Sequence[AttributeRequest], deliver: Deliver) -> None: ...
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """A model with the ability ``embeds``."""
+
+    def embed(self, requests: Sequence[EmbedRequest], deliver: Deliver) -> None: ...
+
+
+@runtime_checkable
+class Entails(Protocol):
+    """A model with the ability ``entails``."""
+
+    def entail(self, requests: Sequence[EntailRequest], deliver: Deliver) -> None: ...

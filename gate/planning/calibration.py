@@ -24,7 +24,7 @@ from itertools import pairwise
 from finetune_gate.evaluators.asking import Failed, GenerateRequest, Request, ScoreRequest
 
 from ..models.protocol import Model
-from ..run.shards import SHARD_GENERATIONS, ask
+from ..run.shards import SHARD_SIZES, ask
 from .planned import Line, Speed, Unknown
 from .work import Work
 
@@ -112,7 +112,7 @@ class _Calibration:
     def writing(self, units: Sequence[Sequence[Request]], batch_tokens: int) -> dict[str, Line]:
         """``reading`` by tokens of prompts, ``step`` by rows: the same sample with one token each, and with a few."""
         longest = max(self._cost(unit) for unit in units)
-        fits = min(SHARD_GENERATIONS, max(1, batch_tokens // max(1, longest)))
+        fits = min(SHARD_SIZES[GenerateRequest], max(1, batch_tokens // max(1, longest)))
         steps: list[_Probe] = []
 
         def probe(sample: Sequence[Request]) -> _Probe:
@@ -156,8 +156,8 @@ def _units(requests: Sequence[Request]) -> list[list[Request]]:
     first. A document, and each text to be written, is a unit of its own."""
     units: dict[Hashable, list[Request]] = {}
     for request in requests:
-        together = isinstance(request, ScoreRequest) and request.prompt
-        units.setdefault(request.prompt if together else request, []).append(request)
+        together = request.prompt if isinstance(request, ScoreRequest) else ""
+        units.setdefault(together or request, []).append(request)
     return list(units.values())
 
 

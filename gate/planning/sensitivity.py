@@ -24,7 +24,7 @@ FEW_EXAMPLES = 30
 
 def plan_rules(gate: Gate, data: Datasets, known: Mapping[Role, Mapping[Request, Answer]]) -> tuple[PlannedRule, ...]:
     """One for each rule, in order. ``known`` holds what the baselines have answered already; it is scored here."""
-    slices = sorted({column for rule in gate.file.rules for column in rule.slice} | {"category"})
+    slices = sorted({column for rule in gate.rules for column in rule.slice} | {"category"})
 
     @cache
     def scores(title: str, role: Role) -> EvaluatorScores:
@@ -52,7 +52,7 @@ def plan_rules(gate: Gate, data: Datasets, known: Mapping[Role, Mapping[Request,
         return found
 
     planned: list[PlannedRule] = []
-    for rule in gate.file.rules:
+    for rule in gate.rules:
         title, _, name = rule.metric.partition(".")
         evaluator = gate.evaluators[title]
         metric = next(metric for metric in evaluator.metrics() if metric.name == name)

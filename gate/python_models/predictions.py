@@ -110,9 +110,14 @@ class PythonPredictions:
                 self._worker = None
 
     def _address(self, request: Request) -> str:
-        stop = request.stop if isinstance(request, GenerateRequest) else None
-        about = [ANSWERS, self._model.digest, request.needs, _text(request.prompt), stop]
-        return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+        match request:
+            case GenerateRequest():
+                about = [request.needs, _text(request.prompt), request.stop]
+            case ScoreRequest():
+                about = [request.needs, _text(request.prompt), None]
+            case _:
+                about = ["cannot", repr(request)]
+        return hashlib.sha256(json.dumps([ANSWERS, self._model.digest, *about]).encode()).hexdigest()
 
     def _predict(self, texts: Sequence[str]) -> list[Answer]:
         """One answer per text. Where the model raises for a batch, the rows at fault are found by halving it."""

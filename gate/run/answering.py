@@ -10,7 +10,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from finetune_gate.evaluators.asking import Answer, GenerateRequest, Request
+from finetune_gate.evaluators.asking import (
+    Answer,
+    AttributeRequest,
+    EmbedRequest,
+    EntailRequest,
+    GenerateRequest,
+    Request,
+    ScoreRequest,
+)
 from finetune_gate.evaluators.evaluator import Datasets, Evaluator, JudgedEvaluator
 
 from ..answers import ModelKey
@@ -20,6 +28,14 @@ from ..progress import Progress
 from .plan import Plan, make_second_plan
 from .shards import Answers, InProcess, Runner, Shard, cut_shards
 from .shards import ask as ask_model
+
+_STAGES: Mapping[type[Request], str] = {
+    ScoreRequest: "log-likelihoods",
+    GenerateRequest: "texts",
+    AttributeRequest: "attributions",
+    EmbedRequest: "embeddings",
+    EntailRequest: "entailments",
+}
 
 
 class Store(Protocol):
@@ -112,9 +128,8 @@ def _answer_one(asking: Asking, name: str, requests: Sequence[Request]) -> tuple
 
 
 def _stages(missing: Sequence[Request]) -> list[tuple[str, list[Request]]]:
-    texts: list[Request] = [request for request in missing if isinstance(request, GenerateRequest)]
-    scores: list[Request] = [request for request in missing if not isinstance(request, GenerateRequest)]
-    return [(stage, some) for stage, some in (("log-likelihoods", scores), ("texts", texts)) if some]
+    stages = ((stage, [request for request in missing if isinstance(request, kind)]) for kind, stage in _STAGES.items())
+    return [(stage, some) for stage, some in stages if some]
 
 
 def _by_shards(

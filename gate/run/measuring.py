@@ -21,12 +21,12 @@ def measure_gate(gate: Gate, table: ScoreTable) -> tuple[tuple[Measurement, ...]
     ]
     positions: dict[tuple[object, ...], int] = {}
     found: list[Measurement] = []
-    for rule in (*usual, *gate.file.rules):
+    for rule in (*usual, *gate.rules):
         key = _measured_by(rule)
         if key not in positions:
             positions[key] = len(found)
             found.append(_measure_rule(gate, rule, table))
-    return tuple(found), tuple(positions[_measured_by(rule)] for rule in gate.file.rules)
+    return tuple(found), tuple(positions[_measured_by(rule)] for rule in gate.rules)
 
 
 def _confidence(rule: Rule) -> float:

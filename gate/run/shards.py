@@ -7,13 +7,16 @@ computed together with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from math import isfinite
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from finetune_gate.evaluators.asking import (
     Answer,
+    AttributeRequest,
+    EmbedRequest,
+    EntailRequest,
     Failed,
     GenerateRequest,
     Prompt,
@@ -24,13 +27,20 @@ from finetune_gate.evaluators.asking import (
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 
 from ..gate_file.settings import Execution
-from ..models.protocol import Model
+from ..models.protocol import Attributes, Deliver, Embeds, Entails, Model
 from ..pins import Pins
 
 Shard = tuple[Request, ...]
 
-SHARD_SCORES = 256
-SHARD_GENERATIONS = 64
+SHARD_SIZES: Mapping[type[Request], int] = {
+    ScoreRequest: 256,
+    GenerateRequest: 64,
+    AttributeRequest: 16,
+    EmbedRequest: 256,
+    EntailRequest: 256,
+}
+
+Asked = TypeVar("Asked", bound=Request)
 
 Answers = dict[Request, Answer]
 Advance = Callable[[int], None]
@@ -80,10 +90,9 @@ def this_process(pins: Pins, execution: Execution) -> Generator[Runner]:
 def cut_shards(requests: Iterable[Request]) -> Iterable[Shard]:
     """Requests of one kind and similar length, longest first; those with one prompt side by side."""
     requests = tuple(requests)
-    scores = [request for request in requests if isinstance(request, ScoreRequest)]
-    generations = [request for request in requests if isinstance(request, GenerateRequest)]
-    for kind, size in ((scores, SHARD_SCORES), (generations, SHARD_GENERATIONS)):
-        ordered = sorted(kind, key=lambda request: (-_length(request), _text(request.prompt), repr(request)))
+    for kind, size in SHARD_SIZES.items():
+        of_kind = [request for request in requests if isinstance(request, kind)]
+        ordered = sorted(of_kind, key=lambda request: (-_length(request), _read_first(request), repr(request)))
         for start in range(0, len(ordered), size):
             yield tuple(ordered[start : start + size])
 
@@ -93,16 +102,24 @@ def ask(model: Model, requests: Sequence[Request], answered: Callable[[Request, 
     answer, is ``Failed`` with that reason."""
     fresh: Answers = {}
 
-    def deliver_to(asked: Sequence[Request], index: int, answer: Answer) -> None:
-        fresh[asked[index]] = _finite(answer)
-        answered(asked[index], fresh[asked[index]])
+    def put(asking: Callable[[list[Asked], Deliver], None], kind: type[Asked]) -> None:
+        asked = [request for request in requests if isinstance(request, kind)]
 
-    scores = [request for request in requests if isinstance(request, ScoreRequest)]
-    generations = [request for request in requests if isinstance(request, GenerateRequest)]
-    if scores and "scores_tokens" in model.abilities:
-        model.score(scores, lambda index, answer: deliver_to(scores, index, answer))
-    if generations and "generates" in model.abilities:
-        model.generate(generations, lambda index, answer: deliver_to(generations, index, answer))
+        def deliver(index: int, answer: Answer) -> None:
+            fresh[asked[index]] = _finite(answer)
+            answered(asked[index], fresh[asked[index]])
+
+        if asked and asked[0].needs in model.abilities:
+            asking(asked, deliver)
+
+    put(model.score, ScoreRequest)
+    put(model.generate, GenerateRequest)
+    if isinstance(model, Attributes):
+        put(model.attribute, AttributeRequest)
+    if isinstance(model, Embeds):
+        put(model.embed, EmbedRequest)
+    if isinstance(model, Entails):
+        put(model.entail, EntailRequest)
     for request in requests:
         if request not in fresh:
             lacking = request.needs not in model.abilities
@@ -119,10 +136,20 @@ def _finite(answer: Answer) -> Answer:
     return answer
 
 
-def _length(request: ScoreRequest | GenerateRequest) -> int:
+def _length(request: Request) -> int:
     """Characters that the model must read; a document is all continuation."""
-    prompt = len(_text(request.prompt))
-    return len(request.continuation) if isinstance(request, ScoreRequest) and not prompt else prompt
+    first = len(_read_first(request))
+    return len(request.continuation) if isinstance(request, ScoreRequest) and not first else first
+
+
+def _read_first(request: Request) -> str:
+    match request:
+        case EmbedRequest():
+            return request.text
+        case EntailRequest():
+            return request.premise + request.hypothesis
+        case _:
+            return _text(request.prompt)
 
 
 def _text(prompt: Prompt) -> str:

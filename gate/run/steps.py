@@ -147,7 +147,7 @@ def open_models_of(resolved: Resolved) -> Generator[Mapping[str, Model]]:
 
 def score(resolved: Resolved, answers: ModelAnswers) -> ScoreTable:
     """Pure: answers in, per-example scores out."""
-    columns = {column for rule in resolved.gate.file.rules for column in rule.slice}
+    columns = {column for rule in resolved.gate.rules for column in rule.slice}
     slices = sorted(columns | {"category"})
     return ScoreTable(
         tuple(
@@ -165,7 +165,7 @@ def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable) -> Deci
     )
     return Decided(
         decision=decide_rules(
-            resolved.gate.file.rules, {i: measurements[at] for i, at in enumerate(rests_on)}, circumstances
+            resolved.gate.rules, {i: measurements[at] for i, at in enumerate(rests_on)}, circumstances
         ),
         circumstances=circumstances,
         measurements=measurements,
@@ -231,7 +231,7 @@ def _decide_again(resolved: Resolved, decided: Decided, move: Move) -> Decided:
     """The champion is no longer the one that was compared with: the same evidence, under other circumstances."""
     circumstances = replace(decided.circumstances, champion_moved=move.detail)
     by_rule = {index: decided.measurements[at] for index, at in enumerate(decided.rests_on)}
-    decision = decide_rules(resolved.gate.file.rules, by_rule, circumstances)
+    decision = decide_rules(resolved.gate.rules, by_rule, circumstances)
     return replace(decided, decision=decision, circumstances=circumstances)
 
 

@@ -35,8 +35,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     """Here only: shards are cut by the coordinator."""
     from finetune_gate.gate.run import shards
 
-    monkeypatch.setattr(shards, "SHARD_SCORES", 16)
-    monkeypatch.setattr(shards, "SHARD_GENERATIONS", 16)
+    monkeypatch.setattr(shards, "SHARD_SIZES", dict.fromkeys(shards.SHARD_SIZES, 16))
 
 
 @pytest.fixture(scope="session")
@@ -50,5 +49,5 @@ def gated_here(original: Workshop, tmp_path_factory: pytest.TempPathFactory) -> 
         gate, "1", tracking_uri=workshop.uri, out=workshop.folder / "out", home=workshop.folder / "home"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "SHARD_SCORES", 16)
+        patch.setattr(shards, "SHARD_SIZES", dict.fromkeys(shards.SHARD_SIZES, 16))
         return walk(request).record

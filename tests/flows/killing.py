@@ -69,7 +69,7 @@ def gate_once(workshop: Workshop, point: str) -> dict[str, Any]:
         return connection
 
     registry.connect = counting_connect
-    shards.SHARD_SCORES = shards.SHARD_GENERATIONS = 16
+    shards.SHARD_SIZES = dict.fromkeys(shards.SHARD_SIZES, 16)
     put, puts, came = AnswerStore.put, 0, 0
 
     class DiesWithin(dict[str, Any]):
