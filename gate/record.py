@@ -155,6 +155,13 @@ class ScoreTableRecord(_Part):
     rows: int
 
 
+class FindingsRecord(_Part):
+    """What evaluators had to show besides numbers, kept beside the record; ``digest`` is that of the file."""
+
+    file: str
+    digest: str
+
+
 class ActionRecord(_Part):
     """What acting on the decision changed. ``outcome`` none: nothing was to be changed; dry_run: nothing could be."""
 
@@ -210,6 +217,7 @@ class DecisionRecord(_Part):
     evaluators: tuple[EvaluatorRecord, ...]
     gate_file: GateFileRecord
     score_table: ScoreTableRecord
+    findings: FindingsRecord | None = None
     seed: int
     today: str
     run: RunRecord

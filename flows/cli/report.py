@@ -24,8 +24,9 @@ def report(record: Path | None, form: str, as_json: bool, output: Path | None, v
     """
     from finetune_gate.gate.record import read_record, write_bytes_atomically
     from finetune_gate.gate.reports import print_record, render_html, render_markdown, render_terminal
+    from finetune_gate.gate.run.finding_files import read_findings
     from finetune_gate.gate.run.score_files import read_scores
-    from finetune_gate.gate.run.states import SCORES_FILE
+    from finetune_gate.gate.run.states import FINDINGS_FILE, SCORES_FILE
 
     path = _record_file(record)
     found = read_record(path)
@@ -35,7 +36,12 @@ def report(record: Path | None, form: str, as_json: bool, output: Path | None, v
         text = render_markdown(found)
     elif form == "html":
         scores = path.parent / SCORES_FILE
-        text = render_html(found, read_scores(scores) if scores.exists() else None)
+        findings = path.parent / FINDINGS_FILE
+        text = render_html(
+            found,
+            read_scores(scores) if scores.exists() else None,
+            read_findings(findings) if found.findings is not None and findings.exists() else None,
+        )
     elif output is None:
         print_record(found, verbose=verbose)
         return

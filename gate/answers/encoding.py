@@ -15,11 +15,8 @@ import json
 import struct
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
 from math import isfinite
-from typing import Final, Literal
-
-from pydantic import ConfigDict, TypeAdapter
+from typing import Any, Final, Literal, cast
 
 from finetune_gate.evaluators.asking import Attribution, Embedding, Entailment, Generation, TokenLogprobs
 
@@ -68,10 +65,25 @@ def decode(content: bytes) -> Kept:
             entailment, neutral, contradiction = _numbers(content[1:])
             return Entailment(entailment, neutral, contradiction)
         if content[:1] == b"A":
-            return _attributions().validate_json(content[1:])
+            return _attribution(content[1:])
     except (struct.error, IndexError) as error:
         raise ValueError("not an answer") from error
     raise ValueError("not an answer")
+
+
+def _attribution(content: bytes) -> Attribution:
+    found = cast("dict[str, Any]", json.loads(content))
+    try:
+        texts = {"tokens": tuple(map(str, found.pop("tokens")))}
+        lists = {name: tuple(map(float, found.pop(name))) for name in ("weights", "similarity")}
+        numbers = {name: float(value) for name, value in found.items()}
+        read = Attribution(**texts, **lists, **numbers)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError("not an attribution") from error
+    finite = all(map(isfinite, (*read.weights, *read.similarity, *numbers.values())))
+    if not finite or len(read.weights) != len(read.tokens) or len(read.similarity) != len(read.tokens):
+        raise ValueError("not an attribution")
+    return read
 
 
 def _doubles(values: Sequence[float]) -> bytes:
@@ -85,11 +97,6 @@ def _numbers(content: bytes) -> tuple[float, ...]:
     if not all(isfinite(value) for value in values):
         raise ValueError("not a list of finite numbers")
     return values
-
-
-@cache
-def _attributions() -> TypeAdapter[Attribution]:
-    return TypeAdapter(Attribution, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 
 
 def checksum(address: str, model: int, content: bytes) -> bytes:

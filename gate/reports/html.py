@@ -15,10 +15,12 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.scores import ScoreTable
 
 from ..progress import duration_text
 from ..record import DecisionRecord
+from .found import drawn
 from .inert import spelled_out
 from .markdown import RECORD_FILE
 from .matrices import ConfusionMatrix, confusion_matrices
@@ -47,8 +49,9 @@ if TYPE_CHECKING:
 _LONGEST = 20_000  # characters of one text, such as all settings of a gate file
 
 
-def render_html(record: DecisionRecord, scores: ScoreTable | None = None) -> str:
-    """The page. Confusion matrices are drawn where ``scores`` hold what they are counted from."""
+def render_html(record: DecisionRecord, scores: ScoreTable | None = None, findings: Findings | None = None) -> str:
+    """The page. Confusion matrices are drawn where ``scores`` hold what they are counted from, ``findings`` where they
+    are given."""
     rows = rows_of_measurements(record)
     return _environment().get_template("report.html").render(
         css=_css(),
@@ -70,6 +73,7 @@ def render_html(record: DecisionRecord, scores: ScoreTable | None = None) -> str
         families=_families(rows),
         reasons=_reasons(rows),
         confusions=_confusions(record, scores),
+        findings=drawn(findings) if findings is not None else {},
         warnings=estimate_warnings(record),
         record_file=RECORD_FILE,
         record_digest=record.digest(),

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 
 from finetune_gate.evaluators.datasets import Dataset
-from finetune_gate.evaluators.scores import ScoreTable
+from finetune_gate.evaluators.findings import Findings
 
 from ..gate_file import Gate
 from ..pins import Pins
@@ -16,6 +16,7 @@ from ..record import (
     DatasetRecord,
     DecisionRecord,
     EvaluatorRecord,
+    FindingsRecord,
     GateFileRecord,
     RunRecord,
     ScoreTableRecord,
@@ -25,15 +26,15 @@ from ..record import (
     model_record,
     rule_record,
 )
-from .states import SCORES_FILE, Decided, GateRequest, Resolved
+from .finding_files import findings_digest
+from .states import FINDINGS_FILE, SCORES_FILE, Decided, GateRequest, Resolved, Scored
 
 _SOFTWARE = ("finetune-gate", "mlflow", "prefect", "torch", "transformers", "tokenizers", "peft", "numpy", "scipy")
 
 
-def build_record(
-    resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mapping[str, float]
-) -> DecisionRecord:
+def build_record(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[str, float]) -> DecisionRecord:
     """The record before anything is done about it: ``run.action`` is filled in by ``act``."""
+    table = scored.table
     gate, request, answered = resolved.gate, resolved.request, decided.answers.answered
     return DecisionRecord(
         model=gate.file.model,
@@ -57,6 +58,7 @@ def build_record(
         ),
         gate_file=GateFileRecord(digest=gate.digest, settings=gate.file.model_dump(mode="json")),
         score_table=ScoreTableRecord(file=SCORES_FILE, digest=table.digest(), rows=sum(1 for _ in table.rows())),
+        findings=_findings_record(scored.findings),
         seed=gate.file.execution.seed,
         today=resolved.today.isoformat(),
         run=RunRecord(
@@ -73,6 +75,12 @@ def build_record(
             usage={name: UsageRecord(**asdict(usage)) for name, usage in answered.usage.items()},
         ),
     )
+
+
+def _findings_record(findings: Findings) -> FindingsRecord | None:
+    if not findings.by_evaluator:
+        return None
+    return FindingsRecord(file=FINDINGS_FILE, digest=findings_digest(findings))
 
 
 def run_key(request: GateRequest, gate: Gate, data: Mapping[str, Dataset], pins: Pins) -> str:

@@ -8,7 +8,9 @@ from datetime import date, datetime
 from pathlib import Path
 
 from finetune_gate.evaluators.datasets import Dataset
+from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.measurement import Measurement
+from finetune_gate.evaluators.scores import ScoreTable
 
 from ..deciding import Circumstances, Decision
 from ..gate_file import Gate
@@ -21,6 +23,7 @@ from .answering import Answered
 
 RECORD_FILE = "decision-record.json"
 SCORES_FILE = "scores.parquet"
+FINDINGS_FILE = "findings.json"
 REPORT_FILE = "report.html"
 MARKDOWN_FILE = "report.md"
 
@@ -72,6 +75,14 @@ class ModelAnswers:
 
     answered: Answered
     facts: Mapping[str, Mapping[str, JsonScalar]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What the answers came to: the numbers that are decided by, and what else there is to show."""
+
+    table: ScoreTable
+    findings: Findings
 
 
 @dataclass(frozen=True, slots=True)

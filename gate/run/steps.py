@@ -9,7 +9,8 @@ from datetime import datetime
 from pathlib import Path
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem
-from finetune_gate.evaluators.evaluator import JudgedEvaluator
+from finetune_gate.evaluators.evaluator import ExplainedEvaluator, JudgedEvaluator
+from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 
 from ..answers import ModelKey, StoreLimits, open_answers, shared_answers
@@ -26,12 +27,14 @@ from ..registry import AliasPromotion, Move, Promoter, Registry, Tracking
 from ..registry.registered import Spelling, parse_spelling
 from ..reports import render_html, render_markdown
 from .answering import Asking, answer_plan
+from .finding_files import write_findings
 from .measuring import measure_gate
 from .plan import Plan, make_plan
 from .recording import build_record, mlflow_metrics, run_key, run_name, run_params, run_tags
 from .score_files import write_scores
 from .shards import RunOn
 from .states import (
+    FINDINGS_FILE,
     MARKDOWN_FILE,
     RECORD_FILE,
     REPORT_FILE,
@@ -41,6 +44,7 @@ from .states import (
     GateRequest,
     ModelAnswers,
     Resolved,
+    Scored,
 )
 
 
@@ -145,16 +149,21 @@ def open_models_of(resolved: Resolved) -> Generator[Mapping[str, Model]]:
         yield models
 
 
-def score(resolved: Resolved, answers: ModelAnswers) -> ScoreTable:
-    """Pure: answers in, per-example scores out."""
+def score(resolved: Resolved, answers: ModelAnswers) -> Scored:
+    """Pure: answers in, per-example scores out, and what they have to show."""
     columns = {column for rule in resolved.gate.rules for column in rule.slice}
     slices = sorted(columns | {"category"})
-    return ScoreTable(
-        tuple(
-            score_evaluator(evaluator, resolved.data, {**answers.answered.answers}, slices, answers.answered.verdicts)
-            for evaluator in resolved.gate.evaluators.values()
-        )
+    given, verdicts = {**answers.answered.answers}, answers.answered.verdicts
+    evaluators = resolved.gate.evaluators
+    table = ScoreTable(
+        tuple(score_evaluator(one, resolved.data, given, slices, verdicts) for one in evaluators.values())
     )
+    found = {
+        title: tuple(one.findings(resolved.data, given, verdicts))
+        for title, one in evaluators.items()
+        if isinstance(one, ExplainedEvaluator)
+    }
+    return Scored(table, Findings({title: some for title, some in found.items() if some}))
 
 
 def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable) -> Decided:
@@ -174,16 +183,16 @@ def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable) -> Deci
     )
 
 
-def act(resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mapping[str, float]) -> Acted:
+def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[str, float]) -> Acted:
     """Evidence first, then the alias: what is promoted has its record in MLflow before it serves."""
     promotion = resolved.gate.file.promotion
     tracking = Tracking(resolved.registry)
     promoter: Promoter = AliasPromotion(resolved.registry)
-    record = build_record(resolved, decided, table, seconds)
+    record = build_record(resolved, decided, scored, seconds)
     run_id = tracking.open_run(resolved.gate.file.model, resolved.key, run_name(record), run_tags(record))
     address = tracking.record_address(run_id, RECORD_FILE)
-    _write_evidence(resolved, record, table)
-    tracking.log_files(run_id, [resolved.folder / RECORD_FILE, resolved.folder / SCORES_FILE])
+    _write_evidence(resolved, record, scored)
+    tracking.log_files(run_id, [resolved.folder / name for name in (RECORD_FILE, *_evidence_files(record))])
 
     before = resolved.alias_at
     now = resolved.registry.alias_version(resolved.gate.file.model, promotion.alias)
@@ -199,7 +208,7 @@ def act(resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mappin
         )
         action = _action(move)
         if move.outcome == "stale":
-            record = build_record(resolved, _decide_again(resolved, decided, move), table, seconds)
+            record = build_record(resolved, _decide_again(resolved, decided, move), scored, seconds)
     record = record.model_copy(update={"run": record.run.model_copy(update={"action": action})})
     write_record(record, resolved.folder / RECORD_FILE)
     if not resolved.request.dry_run:
@@ -207,18 +216,16 @@ def act(resolved: Resolved, decided: Decided, table: ScoreTable, seconds: Mappin
     return Acted(record, run_id, address, promoter)
 
 
-def publish(
-    resolved: Resolved, acted: Acted, table: ScoreTable, seconds: Mapping[str, float]
-) -> tuple[str, str | None]:
+def publish(resolved: Resolved, acted: Acted, scored: Scored, seconds: Mapping[str, float]) -> tuple[str, str | None]:
     """Write the final record and the reports, log them and the metrics, and close the run."""
     record = acted.record
     run = record.run.model_copy(update={"seconds": dict(seconds)})
     write_record(record.model_copy(update={"run": run}), resolved.folder / RECORD_FILE)
     record = read_record(resolved.folder / RECORD_FILE)  # what is rendered is what is kept
-    write_bytes_atomically(resolved.folder / REPORT_FILE, render_html(record, table).encode())
+    write_bytes_atomically(resolved.folder / REPORT_FILE, render_html(record, scored.table, scored.findings).encode())
     write_bytes_atomically(resolved.folder / MARKDOWN_FILE, render_markdown(record).encode())
     tracking = Tracking(resolved.registry)
-    files = [resolved.folder / name for name in (RECORD_FILE, SCORES_FILE, REPORT_FILE, MARKDOWN_FILE)]
+    files = [resolved.folder / name for name in (RECORD_FILE, *_evidence_files(record), REPORT_FILE, MARKDOWN_FILE)]
     tracking.log_files(acted.run_id, files)
     tracking.log_results(acted.run_id, mlflow_metrics(record), run_params(record), run_tags(record))
     tracking.finish_run(acted.run_id, "FINISHED")
@@ -256,6 +263,12 @@ def _refuse_changed_files(resolved: Resolved) -> None:
         )
 
 
-def _write_evidence(resolved: Resolved, record: DecisionRecord, table: ScoreTable) -> None:
-    write_scores(table, resolved.folder / SCORES_FILE)
+def _evidence_files(record: DecisionRecord) -> tuple[str, ...]:
+    return (SCORES_FILE,) if record.findings is None else (SCORES_FILE, FINDINGS_FILE)
+
+
+def _write_evidence(resolved: Resolved, record: DecisionRecord, scored: Scored) -> None:
+    write_scores(scored.table, resolved.folder / SCORES_FILE)
+    if record.findings is not None:
+        write_findings(scored.findings, resolved.folder / FINDINGS_FILE)
     write_record(record, resolved.folder / RECORD_FILE)

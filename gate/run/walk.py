@@ -69,11 +69,11 @@ def walk(
         resolved = timed("resolve", lambda: steps.resolve(request, downloads, started))
         plan = timed("plan", lambda: steps.plan(resolved))
         answered = timed("answer", lambda: steps.answer(resolved, plan, show, run_on))
-        table = timed("score", lambda: steps.score(resolved, answered))
-        decided = timed("decide", lambda: steps.decide(resolved, answered, table))
-        acted = timed("act", lambda: steps.act(resolved, decided, table, seconds))
+        scored = timed("score", lambda: steps.score(resolved, answered))
+        decided = timed("decide", lambda: steps.decide(resolved, answered, scored.table))
+        acted = timed("act", lambda: steps.act(resolved, decided, scored, seconds))
         try:
-            address, url = timed("publish", lambda: steps.publish(resolved, acted, table, seconds))
+            address, url = timed("publish", lambda: steps.publish(resolved, acted, scored, seconds))
         except (FinetuneGateError, OSError) as error:
             done = f"{acted.record.decision} was decided and acted on, but not everything about it could be published"
             way_out = "run the same command again: it decides the same, and publishes"

@@ -1,0 +1,47 @@
+"""Every kind of answer as bytes and back, and bytes that are none."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from finetune_gate.evaluators.asking import Attribution, Embedding, Entailment, Generation, TokenLogprobs
+from finetune_gate.gate.answers.encoding import Kept, decode, encode
+
+ATTRIBUTION = Attribution(
+    ("a", "\ud800", "é"), (0.1, -1e-300, 1 / 3), (0.5, -1.0, 1.0), -2.5, -7.25, 1.5, 0.25, 0.1, 3.0
+)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        TokenLogprobs((-0.1, -1 / 3), 4),
+        TokenLogprobs(()),
+        Generation("half a pair \ud800", "length", 7),
+        Embedding((0.6, -0.8)),
+        Entailment(0.7, 0.2, 0.1),
+        ATTRIBUTION,
+    ],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_an_answer_comes_back_bit_for_bit(answer: Kept) -> None:
+    assert decode(encode(answer)) == answer
+    assert encode(decode(encode(answer))) == encode(answer)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [TokenLogprobs((math.nan,)), Embedding((math.inf,)), Entailment(math.nan, 0.0, 0.0)],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_numbers_that_are_not_finite_are_not_kept(answer: Kept) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        encode(answer)
+
+
+@pytest.mark.parametrize("content", [b"", b"?", b"E123", b"N" + b"\0" * 16, b"A{}", b"A[", encode(ATTRIBUTION)[:-4]])
+def test_other_bytes_are_refused(content: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 -- the reason differs, and the store says which entry it was
+        decode(content)
