@@ -77,7 +77,7 @@ def _attribution(content: bytes) -> Attribution:
         texts = {"tokens": tuple(map(str, found.pop("tokens")))}
         lists = {name: tuple(map(float, found.pop(name))) for name in ("weights", "similarity")}
         numbers = {name: float(value) for name, value in found.items()}
-        read = Attribution(**texts, **lists, **numbers)
+        read = Attribution(**cast("dict[str, Any]", texts | lists | numbers))
     except (AttributeError, KeyError, TypeError) as error:
         raise ValueError("not an attribution") from error
     finite = all(map(isfinite, (*read.weights, *read.similarity, *numbers.values())))

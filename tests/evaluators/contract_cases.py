@@ -1,0 +1,49 @@
+"""Every evaluator with data that it can read: what the contract is checked on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from finetune_gate.evaluators.classification import Classification
+from finetune_gate.evaluators.datasets import Dataset
+from finetune_gate.evaluators.evaluator import Evaluator
+from finetune_gate.evaluators.perplexity import Perplexity
+from finetune_gate.evaluators.testing import made_dataset
+
+Case = Callable[[], tuple[Evaluator, Mapping[str, Dataset]]]
+SUBJECTS = ("invoice", "parcel", "password", "refund", "delivery", "contract")
+LABELS = ("billing", "shipping", "account")
+
+
+def tickets(name: str = "holdout", count: int = 30, start: int = 0) -> Dataset:
+    """Small tickets with a label and a reference answer; no two texts are alike."""
+    rows = [
+        {
+            "id": f"t{at}",
+            "text": f"Ticket {at}: my {SUBJECTS[at % 6]} number {at * 7 % 97} is late by {at % 9} days",
+            "label": LABELS[at % 3],
+            "reference": f"We will look after your {SUBJECTS[at % 6]} within {1 + at % 5} days",
+            "category": "even" if at % 2 == 0 else "odd",
+        }
+        for at in range(start, start + count)
+    ]
+    return made_dataset(name, rows)
+
+
+def classification() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    return Classification(data="holdout", labels=LABELS), {"holdout": tickets()}
+
+
+def classification_by_text() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    return Classification(data="holdout", labels=LABELS, method="generate"), {"holdout": tickets()}
+
+
+def perplexity() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    return Perplexity(data="holdout"), {"holdout": tickets()}
+
+
+CASES: dict[str, Case] = {
+    "classification": classification,
+    "classification by text": classification_by_text,
+    "perplexity": perplexity,
+}
