@@ -28,6 +28,7 @@ MAX_PROBLEMS = 20
 MAX_FILE_BYTES = 4 * 2**30
 MAX_FIELD_BYTES = 16 * 2**20
 _SURROGATE = re.compile("[\ud800-\udfff]")
+TABLES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".pq")
 Cell = str | int | float | bool | list[object] | dict[str, object] | None
 Row = Mapping[str, Cell]
 
@@ -38,14 +39,22 @@ class DatasetSource(BaseModel):
     ``id`` names the column of stable ids; without one, an id is made from the row's content, so that added rows
     never rename old ones. Rows that share a ``group`` (a customer, a document) are not independent: intervals take
     them as one cluster. ``category`` is the default column to slice by.
+
+    A ``path`` that is a folder stands for all tables in it, one below the other: a column ``file`` says where a row
+    comes from, and ids are made from content, since each file may count anew. Which rows a ``sample`` takes depends on
+    seed and ids alone, so that added rows displace few of those taken before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    path: str = Field(min_length=1, description="JSONL, CSV or Parquet file, relative to the gate file")
+    path: str = Field(
+        min_length=1, description="JSONL, CSV or Parquet file, or a folder of them, relative to the gate file"
+    )
     id: str = Field(default="id", description="column of stable example ids")
     group: str = Field(default="group", description="column of clusters of dependent examples")
     category: str = Field(default="category", description="column of categories")
+    sample: int | None = Field(default=None, ge=1, description="take so many rows, chosen by seed and id")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of the sample")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,8 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset in memory. ``digest`` is the SHA-256 of the file, as ``sha256sum`` prints it."""
+    """A dataset in memory. ``digest`` is the SHA-256 of the file, as ``sha256sum`` prints it, whatever was sampled of
+    it; of a folder it is over the names and digests of its tables."""
 
     name: str
     path: Path
@@ -80,8 +90,11 @@ def load_dataset(name: str, source: DatasetSource, folder: Path) -> Dataset:
         raise DatasetError(Problem(f"data.{name}", f"a path with a NUL in it: {source.path!r}", "a file's path"))
     path = folder / source.path
     where = f"data.{name} ({path})"
-    content = _read_bytes(path, where)
-    rows = _rows(path, content, where)
+    if path.is_dir():
+        digest, rows = _folder_rows(path, where)
+    else:
+        content = _read_bytes(path, where)
+        digest, rows = hashlib.sha256(content).hexdigest(), _rows(path, content, where)
     if not rows:
         raise DatasetError(Problem(where, "no rows", "at least one example"))
     columns = tuple(dict.fromkeys(column for _, row in rows for column in row))
@@ -90,7 +103,41 @@ def load_dataset(name: str, source: DatasetSource, folder: Path) -> Dataset:
             raise DatasetError(
                 Problem(where, f"no column {column!r} (named as the {role} column)", f"one of {', '.join(columns)}")
             )
-    return Dataset(name, path, hashlib.sha256(content).hexdigest(), columns, _examples(rows, source, where))
+    has_ids = not path.is_dir() and source.id in columns
+    examples = _examples(rows, source, has_ids, where)
+    return Dataset(name, path, digest, columns, examples if source.sample is None else _sampled(examples, source))
+
+
+def _sampled(examples: tuple[Example, ...], source: DatasetSource) -> tuple[Example, ...]:
+    """Those with the least hash of seed and id, in their own order."""
+
+    def chance(example: Example) -> bytes:
+        return hashlib.sha256(f"{source.seed} {example.id}".encode("utf-8", "surrogatepass")).digest()
+
+    taken = {example.id for example in sorted(examples, key=chance)[: source.sample]}
+    return tuple(example for example in examples if example.id in taken)
+
+
+def _folder_rows(folder: Path, where: str) -> tuple[str, list[tuple[str, Row]]]:
+    """All rows of all tables in ``folder``, by path, and a digest of names and contents. Hidden files are left out."""
+    found: list[tuple[str, Row]] = []
+    digest = hashlib.sha256()
+    left = MAX_FILE_BYTES
+    for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix()):
+        name = path.relative_to(folder).as_posix()
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or path.suffix.lower() not in TABLES or not path.is_file():
+            continue
+        content = _read_bytes(path, f"{where} {name}")
+        left -= len(content)
+        if left < 0:
+            raise DatasetError(Problem(where, "its tables are larger than 4 GiB", "a sample that a gate can evaluate"))
+        digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode("utf-8", "surrogateescape"))
+        rows = _rows(path, content, f"{where} {name}")
+        found += [(f"{name} {place}", {**row, "file": name}) for place, row in rows]
+    if not found:
+        raise DatasetError(Problem(where, "a folder without a table in it", f"files that end in {', '.join(TABLES)}"))
+    return digest.hexdigest(), found
 
 
 def _read_bytes(path: Path, where: str) -> bytes:
@@ -198,13 +245,12 @@ def _parquet_rows(content: bytes, where: str) -> list[tuple[str, Row]]:
     return [(f"row {number}", row) for number, row in enumerate(rows, start=1)]
 
 
-def _examples(rows: list[tuple[str, Row]], source: DatasetSource, where: str) -> tuple[Example, ...]:
+def _examples(rows: list[tuple[str, Row]], source: DatasetSource, has_ids: bool, where: str) -> tuple[Example, ...]:
     problems = list(_non_finite(rows, where))
     seen: dict[str, str] = {}
     made: Counter[str] = Counter()
     contents: list[str] = []
     examples: list[Example] = []
-    has_ids = any(source.id in row for _, row in rows)
     for place, row in rows:
         if has_ids:
             value = row.get(source.id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .absent import Unmeasured, Value
+from .estimators import Part, PartDifference
 from .metrics import Metric
 from .scores import EvaluatorScores
 from .statistics import Estimate
@@ -61,7 +62,7 @@ def measure(
     seed: int = 0,
 ) -> Measurement:
     """Estimate ``metric`` from ``scores``. Pure and deterministic: the same scores and seed give the same bits."""
-    chosen = _chosen(scores, slice_by or {})
+    chosen = _concerned(metric, scores, _chosen(scores, slice_by or {}))
     groups = _groups(scores, chosen)
     columns = {role: _columns(metric, scores.columns[role], chosen) for role in scores.columns}
     first_reasons = {role: _first_reason(metric, scores.columns[role], chosen) for role in scores.columns}
@@ -69,7 +70,9 @@ def measure(
 
     def usable(role: str) -> Columns | Unmeasured:
         if not chosen:
-            return Unmeasured(f"no example has {_spelled(slice_by)}" if slice_by else "no examples")
+            part = _part_name(metric)
+            where = f" in the part {part!r}" if part else ""
+            return Unmeasured(f"no example{where} has {_spelled(slice_by)}" if slice_by else f"no examples{where}")
         if scored[role] < min_coverage * len(chosen) or not scored[role]:
             return Unmeasured(
                 f"{role} was scored on {scored[role]} of {len(chosen)} examples, below the coverage floor "
@@ -116,6 +119,23 @@ def _chosen(scores: EvaluatorScores, slice_by: Mapping[str, str]) -> list[int]:
         for index, example in enumerate(scores.examples)
         if all(example.slices.get(column) == value for column, value in slice_by.items())
     ]
+
+
+def _concerned(metric: Metric, scores: EvaluatorScores, chosen: Sequence[int]) -> list[int]:
+    """Those that the metric speaks of: of a metric on one part of the examples, the others are not lacking."""
+    match metric.estimator:
+        case Part(column=column, value=value):
+            wanted = (value,)
+        case PartDifference(column=column, first=first, second=second):
+            wanted = (first, second)
+        case _:
+            return list(chosen)
+    parts = [columns[column] for columns in scores.columns.values() if column in columns]
+    return [index for index in chosen if any(part[index] in wanted for part in parts)]
+
+
+def _part_name(metric: Metric) -> str:
+    return metric.estimator.name if isinstance(metric.estimator, Part) else ""
 
 
 def _groups(scores: EvaluatorScores, chosen: Sequence[int]) -> IntArray | None:
