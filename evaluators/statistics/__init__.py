@@ -27,6 +27,7 @@ from .planning import (
     required_n,
     smallest_detectable,
 )
+from .quantiles import binomial_cdf
 from .rates import mcnemar_exact, paired_counts, paired_proportions, wilson
 from .ratios import Transform, exponential, ratio, ratio_difference
 from .resampling import DEFAULT_RESAMPLES, Statistic, paired_bootstrap
@@ -42,6 +43,7 @@ __all__ = [
     "Partition",
     "Statistic",
     "Transform",
+    "binomial_cdf",
     "clustered_mean",
     "constant_ends",
     "dirichlet_ends",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from finetune_gate.evaluators.classification import Classification
 from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.evaluator import Evaluator
+from finetune_gate.evaluators.finetunebench import VARIANTS, FineTuneBench
 from finetune_gate.evaluators.perplexity import Perplexity
 from finetune_gate.evaluators.testing import made_dataset
 
@@ -42,8 +43,24 @@ def perplexity() -> tuple[Evaluator, Mapping[str, Dataset]]:
     return Perplexity(data="holdout"), {"holdout": tickets()}
 
 
+def finetunebench() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    rows = [
+        {
+            "id": f"q{at}",
+            "file": f"{one.topic}/{one.title}.csv",
+            "prompt": f"{one.title}: what is number {at}?",
+            "answer": "Yes" if one.reading == "yes_no" else "None" if one.reading == "abstains" else f"answer {at}",
+            "answer_before": f"before {at}",
+        }
+        for one in VARIANTS
+        for at in range(6)
+    ]
+    return FineTuneBench(data="bench", judge="openai:/judge"), {"bench": made_dataset("bench", rows)}
+
+
 CASES: dict[str, Case] = {
     "classification": classification,
     "classification by text": classification_by_text,
+    "finetunebench": finetunebench,
     "perplexity": perplexity,
 }
