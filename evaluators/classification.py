@@ -41,9 +41,12 @@ class Classification(GeneratingOnDataset):
     """
 
     kind: ClassVar[str] = "classification"
+    example: ClassVar[Mapping[str, object]] = {"data": "holdout", "labels": ["billing", "bug", "praise"]}
 
     labels: tuple[str, ...] = Field(min_length=2, strict=False, description="every label, spelled as in the data")
-    method: Literal["loglikelihood", "generate"] = "loglikelihood"
+    method: Literal["loglikelihood", "generate"] = Field(
+        default="loglikelihood", description="take the likeliest label, or read the label from what the model writes"
+    )
     prompt: str = Field(default=DEFAULT_PROMPT, min_length=1, description="prompt with {column} slots")
     label: str = Field(default="label", description="column of the right label")
     delimiter: str = Field(default=" ", description="between plain prompt and label, for log-likelihoods")

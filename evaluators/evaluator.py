@@ -128,6 +128,9 @@ class EvaluatorSettings(BaseModel):
     datasets_in: ClassVar[tuple[str, ...]] = ()
     """Which of its settings are names of datasets, as ``reads`` gives them."""
 
+    example: ClassVar[Mapping[str, object]]
+    """Settings to show it with: the shortest entry of a gate file that works."""
+
     name: str | None = Field(
         default=None,
         pattern=r"^[a-z][a-z0-9_]{0,63}$",
@@ -146,6 +149,7 @@ class OneDataset(EvaluatorSettings):
     """The settings of an evaluator that reads one dataset, and has one score for each of its examples."""
 
     datasets_in: ClassVar[tuple[str, ...]] = ("data",)
+    example: ClassVar[Mapping[str, object]] = {"data": "holdout"}
 
     data: str = Field(description="name of a dataset under `data:`")
 

@@ -91,6 +91,7 @@ class FineTuneBench(GeneratingOnDataset):
     """
 
     kind: ClassVar[str] = "finetunebench"
+    example: ClassVar[Mapping[str, object]] = {"data": "bench", "judge": "openai:/gpt-4o"}
     needs: ClassVar[frozenset[Ability]] = frozenset({"generates"})
 
     prompt: str = Field(default="{prompt}", min_length=1, description="prompt with {column} slots")

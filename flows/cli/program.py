@@ -19,6 +19,7 @@ _COMMANDS = {
     "demo": ("demo:demo", "Train, register and gate two tiny models: no network, no key, no GPU."),
     "init": ("init:init", "Write a commented gate file."),
     "check": ("check:check", "Check a gate file and its data; ask nothing, load nothing."),
+    "evaluators": ("evaluators:evaluators", "List the evaluators there are: metrics, directions, needs, settings."),
     "plan": ("plan:plan", "Say what a run would ask, how long it takes, and what its data can detect."),
     "run": ("run:run", "Gate a model version: promote, block or hold it."),
     "report": ("report:report", "Show a decision record again."),

@@ -46,7 +46,7 @@ def perplexity() -> tuple[Evaluator, Mapping[str, Dataset]]:
 def finetunebench() -> tuple[Evaluator, Mapping[str, Dataset]]:
     rows = [
         {
-            "id": f"q{at}",
+            "id": f"{one.title} {at}",
             "file": f"{one.topic}/{one.title}.csv",
             "prompt": f"{one.title}: what is number {at}?",
             "answer": "Yes" if one.reading == "yes_no" else "None" if one.reading == "abstains" else f"answer {at}",
