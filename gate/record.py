@@ -184,7 +184,8 @@ class UsageRecord(_Part):
 
 class RunRecord(_Part):
     """What happened to be so when the decision was made. Not part of the evidence, nor of the digest. ``asked``,
-    ``stored`` and ``usage`` are by role, and for judges by their address."""
+    ``stored`` and ``usage`` are by role, and for judges by their address. ``uses``, by dataset: how many earlier
+    gates of this model came to a decision on the same file."""
 
     key: str
     trigger: str
@@ -197,6 +198,7 @@ class RunRecord(_Part):
     asked: dict[str, int]
     stored: dict[str, int]
     usage: dict[str, UsageRecord] = Field(default_factory=dict[str, UsageRecord])
+    uses: dict[str, int] = Field(default_factory=dict[str, int])
     action: ActionRecord | None = None
 
 

@@ -23,6 +23,7 @@ _COMMANDS = {
     "plan": ("plan:plan", "Say what a run would ask, how long it takes, and what its data can detect."),
     "run": ("run:run", "Gate a model version: promote, block or hold it."),
     "report": ("report:report", "Show a decision record again."),
+    "history": ("history:history", "Show what earlier gates of a model came to, with plots over its versions."),
     "store": ("store:store", "Look at the store of answers, check it, prune it."),
 }
 

@@ -8,6 +8,6 @@ Only ``mlflow_client`` imports mlflow, inside its functions.
 
 from .promotion import AliasPromotion, Move, Promoter
 from .registry import Registry
-from .tracking import Tracking
+from .tracking import PastRun, Tracking
 
-__all__ = ["AliasPromotion", "Move", "Promoter", "Registry", "Tracking"]
+__all__ = ["AliasPromotion", "Move", "PastRun", "Promoter", "Registry", "Tracking"]

@@ -18,6 +18,7 @@ import posixpath
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -25,6 +26,7 @@ from finetune_gate.evaluators.errors import Problem, RegistryError
 
 from .artifacts import local_path
 from .mlflow_client import NotInRegistry, public_uri
+from .mlflow_types import RunEntity
 from .registry import Registry
 
 V = TypeVar("V")
@@ -39,6 +41,27 @@ _OTHERS_PER_CALL: Final = 100
 _MAX_KEY: Final = 250
 _MAX_PARAM: Final = 6000
 _MAX_TAG: Final = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """A gate run as MLflow keeps it. ``started_ms``: milliseconds since 1970, UTC."""
+
+    run_id: str
+    started_ms: int
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+
+    @property
+    def key(self) -> str:
+        """Equal for gates of equal models, gate file and data."""
+        return self.tags.get(RUN_KEY_TAG, self.run_id)
+
+    @staticmethod
+    def of(run: RunEntity) -> PastRun:
+        data = run.data
+        return PastRun(run.info.run_id, run.info.start_time, dict(data.tags), dict(data.params), dict(data.metrics))
 
 
 class Tracking:
@@ -137,6 +160,30 @@ class Tracking:
         if local.is_dir():
             return Path(shutil.copytree(local, into / name, dirs_exist_ok=True))
         return Path(shutil.copyfile(local, into / name))
+
+    def past_runs(self, model: str, most: int = 1000) -> list[PastRun]:
+        """The newest gate runs of ``model`` that came to a decision, oldest first; dry runs are among them."""
+        name = f"finetune-gate/{model}"
+        with self._connection.doing(f"read experiment {name!r}"):
+            experiment = self._client.get_experiment_by_name(name)
+        if experiment is None:
+            return []
+        found: list[PastRun] = []
+        token: str | None = None
+        with self._connection.doing(f"read the runs of experiment {name!r}"):
+            while len(found) < most:
+                page = self._client.search_runs(
+                    [experiment.experiment_id],
+                    "attributes.status = 'FINISHED'",
+                    max_results=min(200, most - len(found)),
+                    order_by=["attributes.start_time DESC"],
+                    page_token=token,
+                )
+                found += [PastRun.of(run) for run in page]
+                token = page.token
+                if not token:
+                    break
+        return found[::-1]
 
     def run_url(self, run_id: str) -> str | None:
         """The run's page, for people; None where MLflow is not a server."""

@@ -53,8 +53,8 @@ def render_html(record: DecisionRecord, scores: ScoreTable | None = None, findin
     """The page. Confusion matrices are drawn where ``scores`` hold what they are counted from, ``findings`` where they
     are given."""
     rows = rows_of_measurements(record)
-    return _environment().get_template("report.html").render(
-        css=_css(),
+    return page_environment().get_template("report.html").render(
+        css=page_style(),
         share_text=share_text,
         record=record,
         decision_mark=DECISION_MARKS[record.decision],
@@ -107,7 +107,8 @@ def _confusions(record: DecisionRecord, scores: ScoreTable | None) -> Mapping[st
 
 
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Where templates of pages are rendered: every expression is made inert and escaped."""
     from jinja2 import FunctionLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -133,7 +134,8 @@ def _packaged(name: str) -> str:
     return files(__package__ or "").joinpath(name).read_text(encoding="utf-8")
 
 
-def _css() -> Markup:
+def page_style() -> Markup:
+    """The one style sheet of all pages."""
     from markupsafe import Markup
 
     return Markup(_packaged("report.css"))  # the package's own file

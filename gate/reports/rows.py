@@ -14,6 +14,7 @@ from typing import cast
 from finetune_gate.evaluators.statistics import MOST_EXAMPLES
 
 from ..deciding import Outcome, Verdict
+from ..history import WORN, chance_of_luck
 from ..record import CheckRecord, DecisionRecord, EstimateRecord, MeasuredRecord, MeasurementRecord, RuleRecord
 from .numbers import Scale, bound_text, reason_text, scale_for
 
@@ -127,6 +128,20 @@ def remarks_of(record: DecisionRecord) -> tuple[str, ...]:
     remarks = [f"The candidate's files are identical to the {role}'s." for role in record.identical]
     if record.run.dry_run:
         remarks.append("Dry run: whatever was decided, nothing was changed in the registry.")
+    judged_on = {
+        str(value)
+        for evaluator in record.evaluators
+        for key, value in evaluator.settings.items()
+        if key in ("data", "unseen", "validation")
+    }
+    for name in sorted(judged_on & set(record.run.uses)):
+        uses = record.run.uses[name]
+        chance = chance_of_luck(uses + 1)
+        if chance >= WORN:
+            remarks.append(
+                f"{name} is wearing out: {uses} earlier gates of this model decided on it, so the chance that one of "
+                f"them promoted by luck has grown up to {100 * chance:.0f} %. Take fresh examples."
+            )
     return tuple(remarks)
 
 

@@ -32,7 +32,9 @@ from .states import FINDINGS_FILE, SCORES_FILE, Decided, GateRequest, Resolved, 
 _SOFTWARE = ("finetune-gate", "mlflow", "prefect", "torch", "transformers", "tokenizers", "peft", "numpy", "scipy")
 
 
-def build_record(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[str, float]) -> DecisionRecord:
+def build_record(
+    resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[str, float], uses: Mapping[str, int]
+) -> DecisionRecord:
     """The record before anything is done about it: ``run.action`` is filled in by ``act``."""
     table = scored.table
     gate, request, answered = resolved.gate, resolved.request, decided.answers.answered
@@ -73,6 +75,7 @@ def build_record(resolved: Resolved, decided: Decided, scored: Scored, seconds: 
             asked=dict(answered.asked),
             stored=dict(answered.stored),
             usage={name: UsageRecord(**asdict(usage)) for name, usage in answered.usage.items()},
+            uses=dict(uses),
         ),
     )
 
@@ -107,6 +110,7 @@ def run_tags(record: DecisionRecord) -> dict[str, str]:
         "finetune_gate.version": (candidate.version or "") if candidate else "",
         "finetune_gate.decision": record.decision,
         "finetune_gate.reason": record.sentence,
+        "finetune_gate.rule_metrics": ",".join(dict.fromkeys(rule.metric for rule in record.rules)),
         "finetune_gate.dry_run": str(record.run.dry_run).lower(),
         "mlflow.note.content": record.sentence,
     }

@@ -17,6 +17,7 @@ from ..answers import ModelKey, StoreLimits, open_answers, shared_answers
 from ..deciding import Circumstances
 from ..deciding import decide as decide_rules
 from ..gate_file import Gate, load_data, load_gate_file
+from ..history import earlier_uses
 from ..models import open_models
 from ..models.inspecting import inspect_again
 from ..models.protocol import Model
@@ -188,7 +189,9 @@ def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[s
     promotion = resolved.gate.file.promotion
     tracking = Tracking(resolved.registry)
     promoter: Promoter = AliasPromotion(resolved.registry)
-    record = build_record(resolved, decided, scored, seconds)
+    digests = {name: found.digest for name, found in resolved.data.items()}
+    uses = earlier_uses(tracking.past_runs(resolved.gate.file.model), digests, resolved.key)
+    record = build_record(resolved, decided, scored, seconds, uses)
     run_id = tracking.open_run(resolved.gate.file.model, resolved.key, run_name(record), run_tags(record))
     address = tracking.record_address(run_id, RECORD_FILE)
     _write_evidence(resolved, record, scored)
@@ -208,7 +211,7 @@ def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[s
         )
         action = _action(move)
         if move.outcome == "stale":
-            record = build_record(resolved, _decide_again(resolved, decided, move), scored, seconds)
+            record = build_record(resolved, _decide_again(resolved, decided, move), scored, seconds, uses)
     record = record.model_copy(update={"run": record.run.model_copy(update={"action": action})})
     write_record(record, resolved.folder / RECORD_FILE)
     if not resolved.request.dry_run:
