@@ -20,6 +20,7 @@ from .evaluator import EvaluatorSettings
 
 BUILT_IN = {
     "classification": "classification:Classification",
+    "consistency": "consistency:Consistency",
     "finetunebench": "finetunebench:FineTuneBench",
     "perplexity": "perplexity:Perplexity",
 }

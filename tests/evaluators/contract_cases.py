@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from consistent_models import DATA, EVERYTHING
+
 from finetune_gate.evaluators.classification import Classification
+from finetune_gate.evaluators.consistency import Consistency
 from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.evaluator import Evaluator
 from finetune_gate.evaluators.finetunebench import VARIANTS, FineTuneBench
@@ -58,9 +61,14 @@ def finetunebench() -> tuple[Evaluator, Mapping[str, Dataset]]:
     return FineTuneBench(data="bench", judge="openai:/judge"), {"bench": made_dataset("bench", rows)}
 
 
+def consistency() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    return Consistency.model_validate({"data": "questions", **EVERYTHING}), DATA
+
+
 CASES: dict[str, Case] = {
     "classification": classification,
     "classification by text": classification_by_text,
+    "consistency": consistency,
     "finetunebench": finetunebench,
     "perplexity": perplexity,
 }
