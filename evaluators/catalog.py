@@ -20,9 +20,14 @@ from .evaluator import EvaluatorSettings
 
 BUILT_IN = {
     "classification": "classification:Classification",
+    "code_generation": "code_generation:CodeGeneration",
     "consistency": "consistency:Consistency",
     "finetunebench": "finetunebench:FineTuneBench",
+    "multiple_choice": "multiple_choice:MultipleChoice",
     "perplexity": "perplexity:Perplexity",
+    "question_answering": "question_answering:QuestionAnswering",
+    "summarization": "summarization:Summarization",
+    "text_match": "text_match:TextMatch",
 }
 
 GROUP = "finetune_gate.evaluators"

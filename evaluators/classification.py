@@ -37,7 +37,7 @@ class Classification(GeneratingOnDataset):
 
     Components per example: ``label`` and ``prediction`` (positions in ``labels``; ``len(labels)`` is ``[invalid]``),
     ``correct``, ``invalid``, and for log-likelihoods ``correct_norm`` (likelihood per byte of the label, the
-    ``acc_norm`` of EleutherAI/lm-evaluation-harness) and ``label_nll`` (nats, of the right label).
+    ``acc_bytes`` of EleutherAI/lm-evaluation-harness) and ``label_nll`` (nats, of the right label).
     """
 
     kind: ClassVar[str] = "classification"

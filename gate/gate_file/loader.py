@@ -125,7 +125,7 @@ def _known_keys(model: type[BaseModel], location: Sequence[str | int]) -> list[s
     for key in location:
         if isinstance(key, str) and found is not None and key in found.model_fields:
             found = next(iter(_models_in(found.model_fields[key].annotation)), None)
-    return list(found.model_fields) if found is not None else []
+    return [field.alias or name for name, field in found.model_fields.items()] if found is not None else []
 
 
 def _models_in(annotation: object) -> list[type[BaseModel]]:

@@ -7,12 +7,17 @@ from collections.abc import Callable, Mapping
 from consistent_models import DATA, EVERYTHING
 
 from finetune_gate.evaluators.classification import Classification
+from finetune_gate.evaluators.code_generation import CodeGeneration
 from finetune_gate.evaluators.consistency import Consistency
 from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.evaluator import Evaluator
 from finetune_gate.evaluators.finetunebench import VARIANTS, FineTuneBench
+from finetune_gate.evaluators.multiple_choice import MultipleChoice
 from finetune_gate.evaluators.perplexity import Perplexity
+from finetune_gate.evaluators.question_answering import QuestionAnswering
+from finetune_gate.evaluators.summarization import Summarization
 from finetune_gate.evaluators.testing import made_dataset
+from finetune_gate.evaluators.text_match import TextMatch
 
 Case = Callable[[], tuple[Evaluator, Mapping[str, Dataset]]]
 SUBJECTS = ("invoice", "parcel", "password", "refund", "delivery", "contract")
@@ -65,10 +70,40 @@ def consistency() -> tuple[Evaluator, Mapping[str, Dataset]]:
     return Consistency.model_validate({"data": "questions", **EVERYTHING}), DATA
 
 
+def summarization() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    return Summarization(data="holdout", reference="reference"), {"holdout": tickets()}
+
+
+def question_answering() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    return QuestionAnswering(data="holdout", prompt="{text}", reference="reference"), {"holdout": tickets()}
+
+
+def text_match() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    settings = {"data": "holdout", "reference": "reference", "pattern": r"\d", "json": True}
+    return TextMatch.model_validate(settings), {"holdout": tickets()}
+
+
+def multiple_choice() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    rows = [
+        {"question": f"What is {at} and {at}?", "choices": [str(2 * at), str(at), f"{at}{at}"], "answer": at % 3}
+        for at in range(1, 31)
+    ]
+    return MultipleChoice(data="sums"), {"sums": made_dataset("sums", rows)}
+
+
+def code_generation() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    return CodeGeneration(data="holdout", prompt="{text}"), {"holdout": tickets()}
+
+
 CASES: dict[str, Case] = {
     "classification": classification,
     "classification by text": classification_by_text,
+    "code_generation": code_generation,
     "consistency": consistency,
     "finetunebench": finetunebench,
+    "multiple_choice": multiple_choice,
     "perplexity": perplexity,
+    "question_answering": question_answering,
+    "summarization": summarization,
+    "text_match": text_match,
 }

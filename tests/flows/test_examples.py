@@ -35,7 +35,8 @@ def test_every_evaluator_has_an_example_and_a_page(kind: str) -> None:
     assert not [name for name in found.model_fields if f"`{name}`" not in said], "settings that no page speaks of"
     evaluator = cast("Evaluator", found.model_validate(found.example))
     metrics = {metric.name for metric in evaluator.metrics()}
-    assert not {name for name in metrics if f"`{name}`" not in page} or kind == "finetunebench", "metrics not spoken of"
+    unsaid = {name for name in metrics if f"`{name}`" not in page and not re.search(r"_\d+$", name)}
+    assert not unsaid or kind == "finetunebench", "metrics that the page does not speak of"
     assert f"({kind}.md)" in index
 
 
