@@ -14,17 +14,18 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import Context
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
 from itertools import islice
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final
 
-from finetune_gate.evaluators.asking import Answer
+from finetune_gate.evaluators.asking import Answer, Generation
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, FinetuneGateError, Problem
 from finetune_gate.gate.gate_file.settings import Execution
 from finetune_gate.gate.models import Model
+from finetune_gate.gate.models.protocol import Usage
 from finetune_gate.gate.pins import ModelFiles, Pins
 from finetune_gate.gate.run.shards import Advance, Answers, InProcess, Runner, Shard
 
@@ -87,6 +88,10 @@ class _OnWorkers:
     execution: Execution
     opened: ExitStack
     reached: tuple[Context, Cluster] | None = None
+    used: dict[str, Usage] = field(default_factory=dict[str, Usage])
+
+    def usage(self, name: str) -> Usage:
+        return self.used.get(name, Usage())
 
     def answer(
         self, name: str, model: Model, shards: Sequence[Shard], advance: Advance
@@ -110,6 +115,9 @@ class _OnWorkers:
         work = [Work(opening, name, model.digest, sizes, shard) for shard in shards]
         for shard, answers in _mapped(cluster, context, work):
             advance(len(shard))
+            written = sum(one.tokens for one in answers.values() if isinstance(one, Generation))
+            read = model.tokens(shard).read
+            self.used[name] = self.usage(name) + Usage(prompt_tokens=read, completion_tokens=written)
             yield shard, answers
 
     def _reach(self, device: str) -> Cluster:

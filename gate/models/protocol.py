@@ -44,6 +44,15 @@ class Usage:
     retries: int = 0
     rate_limited: int = 0
 
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.retries + other.retries,
+            self.rate_limited + other.rate_limited,
+        )
+
 
 class Model(Protocol):
     """A model that can be asked things. Implementations load weights no sooner than the first question.

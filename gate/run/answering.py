@@ -100,7 +100,7 @@ def answer_plan(
     second = make_second_plan(judged, data or {}, {**answers})
     for judge in judges:
         verdicts[judge] = answer(judge, second.get(judge, ()))
-    usage = {name: asking.models[name].usage() for name in asked}
+    usage = {name: asking.models[name].usage() + asking.runner.usage(name) for name in asked}
     return Answered(answers, asked, stored, verdicts, usage)
 
 

@@ -27,7 +27,7 @@ from finetune_gate.evaluators.asking import (
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 
 from ..gate_file.settings import Execution
-from ..models.protocol import Attributes, Deliver, Embeds, Entails, Model
+from ..models.protocol import Attributes, Deliver, Embeds, Entails, Model, Usage
 from ..pins import Pins
 
 Shard = tuple[Request, ...]
@@ -57,6 +57,10 @@ class Runner(Protocol):
         its role, or a judge's address."""
         ...
 
+    def usage(self, name: str) -> Usage:
+        """What was asked elsewhere under that name, and so does not show in the model's own usage."""
+        ...
+
 
 class InProcess:
     """One shard after the other, here."""
@@ -66,6 +70,9 @@ class InProcess:
     ) -> Iterator[tuple[Shard, Answers]]:
         for shard in shards:
             yield shard, ask(model, shard, lambda request, answer: advance(1))
+
+    def usage(self, name: str) -> Usage:
+        return Usage()
 
 
 RunOn = Callable[[Pins, Execution], AbstractContextManager[Runner]]

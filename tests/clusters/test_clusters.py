@@ -97,6 +97,7 @@ def test_a_killed_worker_costs_its_shard_and_no_bit(
     assert record.score_table.digest == gated_here.score_table.digest
     assert record.decision == gated_here.decision
     assert record.run.asked == gated_here.run.asked
+    assert record.run.usage == gated_here.run.usage
     assert len(kept) == len(set(kept)) == sum(gated_here.run.asked.values())
     assert not workers()
 
