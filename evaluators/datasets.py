@@ -22,6 +22,7 @@ from typing import cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .drawing import drawn
 from .errors import DatasetError, Problem
 
 MAX_PROBLEMS = 20
@@ -105,17 +106,14 @@ def load_dataset(name: str, source: DatasetSource, folder: Path) -> Dataset:
             )
     has_ids = not path.is_dir() and source.id in columns
     examples = _examples(rows, source, has_ids, where)
-    return Dataset(name, path, digest, columns, examples if source.sample is None else _sampled(examples, source))
+    return Dataset(name, path, digest, columns, _sampled(examples, source))
 
 
 def _sampled(examples: tuple[Example, ...], source: DatasetSource) -> tuple[Example, ...]:
-    """Those with the least hash of seed and id, in their own order."""
-
-    def chance(example: Example) -> bytes:
-        return hashlib.sha256(f"{source.seed} {example.id}".encode("utf-8", "surrogatepass")).digest()
-
-    taken = {example.id for example in sorted(examples, key=chance)[: source.sample]}
-    return tuple(example for example in examples if example.id in taken)
+    """Those that seed and id draw, in their own order."""
+    most = len(examples) if source.sample is None else source.sample
+    taken = drawn((f"{source.seed} {example.id}" for example in examples), most)
+    return tuple(example for example in examples if f"{source.seed} {example.id}" in taken)
 
 
 def _folder_rows(folder: Path, where: str) -> tuple[str, list[tuple[str, Row]]]:

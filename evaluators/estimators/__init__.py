@@ -9,7 +9,7 @@
 | `Corpus`         | any function of summed components    | bootstrap, BCa  | paired bootstrap, BCa                   |
 | `Part`           | one of these over some examples      | that one's      | that one's                              |
 | `PartDifference` | one part minus another               | Zou and Donner  | the same: a difference in differences   |
-| `AreaUnderCurve` | does a score tell two parts apart?   | DeLong, t       | DeLong on paired influence, t           |
+| `AreaUnderCurve` | does a score tell two parts apart?   | DeLong, logit t | DeLong on paired influence, t           |
 | `Counted`        | what is counted and not sampled      | exact           | exact                                   |
 
 Examples that share a group are one cluster in all of them. Which method ran is named in every estimate.

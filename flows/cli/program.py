@@ -21,6 +21,7 @@ _COMMANDS = {
     "check": ("check:check", "Check a gate file and its data; ask nothing, load nothing."),
     "evaluators": ("evaluators:evaluators", "List the evaluators there are: metrics, directions, needs, settings."),
     "plan": ("plan:plan", "Say what a run would ask, how long it takes, and what its data can detect."),
+    "split": ("split:split", "Split data into parts that do not tell of one another."),
     "run": ("run:run", "Gate a model version: promote, block or hold it."),
     "report": ("report:report", "Show a decision record again."),
     "history": ("history:history", "Show what earlier gates of a model came to, with plots over its versions."),

@@ -12,7 +12,9 @@ from finetune_gate.evaluators.consistency import Consistency
 from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.evaluator import Evaluator
 from finetune_gate.evaluators.finetunebench import VARIANTS, FineTuneBench
+from finetune_gate.evaluators.holdout import Holdout
 from finetune_gate.evaluators.multiple_choice import MultipleChoice
+from finetune_gate.evaluators.overfitting import Overfitting
 from finetune_gate.evaluators.perplexity import Perplexity
 from finetune_gate.evaluators.question_answering import QuestionAnswering
 from finetune_gate.evaluators.summarization import Summarization
@@ -70,6 +72,42 @@ def consistency() -> tuple[Evaluator, Mapping[str, Dataset]]:
     return Consistency.model_validate({"data": "questions", **EVERYTHING}), DATA
 
 
+def holdout() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    settings = {"seen": "train", "unseen": "validation", "scored_by": "accuracy", "labels": LABELS}
+    return Holdout.model_validate(settings), _two_sides()
+
+
+def overfitting() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    return Overfitting(train="train", validation="validation"), _two_sides()
+
+
+def overfitting_with_texts() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    settings = {
+        "train": "train",
+        "validation": "validation",
+        "memorisation": {"prefix": 4, "continuation": 4},
+        "diversity": {"prefix": 4},
+    }
+    return Overfitting.model_validate(settings), _two_sides()
+
+
+def _two_sides() -> Mapping[str, Dataset]:
+    return {"train": tickets("train"), "validation": tickets("validation", start=100)}
+
+
+def perplexity_of_chats() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    chats = [
+        {
+            "messages": [
+                {"role": "user", "content": f"Where is {at}?"},
+                {"role": "assistant", "content": f"At {at * 3}."},
+            ]
+        }
+        for at in range(30)
+    ]
+    return Perplexity(data="chats", messages="messages", whole=True), {"chats": made_dataset("chats", chats)}
+
+
 def summarization() -> tuple[Evaluator, Mapping[str, Dataset]]:
     return Summarization(data="holdout", reference="reference"), {"holdout": tickets()}
 
@@ -101,8 +139,12 @@ CASES: dict[str, Case] = {
     "code_generation": code_generation,
     "consistency": consistency,
     "finetunebench": finetunebench,
+    "holdout": holdout,
     "multiple_choice": multiple_choice,
+    "overfitting": overfitting,
+    "overfitting with texts": overfitting_with_texts,
     "perplexity": perplexity,
+    "perplexity of chats": perplexity_of_chats,
     "question_answering": question_answering,
     "summarization": summarization,
     "text_match": text_match,
