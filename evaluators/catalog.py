@@ -19,6 +19,7 @@ from .errors import ConfigurationError, Problem
 from .evaluator import EvaluatorSettings
 
 BUILT_IN = {
+    "attribution": "attribution:TokenAttribution",
     "classification": "classification:Classification",
     "code_generation": "code_generation:CodeGeneration",
     "consistency": "consistency:Consistency",

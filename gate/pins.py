@@ -14,9 +14,10 @@ from finetune_gate.evaluators.asking import Message
 Role = Literal["candidate", "base", "champion", "judge"]
 """The part a model plays in one run. ``base`` and ``champion`` are the baselines; a judge reads their answers."""
 
-Layout = Literal["mlflow-transformers", "huggingface", "peft", "endpoint", "mlflow-openai", "mlflow-pyfunc"]
+Layout = Literal["mlflow-transformers", "huggingface", "peft", "endpoint", "mlflow-openai", "mlflow-pyfunc", "encoder"]
 """How a model is kept: MLflow's transformers flavor, a plain Hugging Face folder, a bare PEFT adapter; behind an API,
-named directly or by MLflow's openai flavor; as Python code that loads itself (pyfunc, scikit-learn)."""
+named directly or by MLflow's openai flavor; as Python code that loads itself (pyfunc, scikit-learn); an encoder's
+folder, in whatever layout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,42 @@ class PythonModel:
         return None
 
 
-ModelSource = ModelFiles | Endpoint | PythonModel
+@dataclass(frozen=True, slots=True)
+class EncoderFiles:
+    """Inspected, safe-to-load files of one encoder: a judge that gives a vector for a text (``embeds``), or tells
+    whether one text entails another (``entails``).
+
+    ``digest`` covers weights, configuration, tokenizer and pooling; ``files_digest`` every file. ``relations`` says at
+    which outputs entailment, neutral and contradiction are, ``longest`` how many tokens the folder allows a text where
+    it allows fewer than the architecture, ``lowercase`` whether texts are lowered before they are read.
+    """
+
+    root: Path
+    task: Literal["embeds", "entails"]
+    weights: Path
+    tokenizer: Path
+    digest: str
+    files_digest: str
+    total_bytes: int
+    pooling: Literal["mean", "cls"] = "mean"
+    relations: tuple[int, int, int] = (0, 1, 2)
+    longest: int | None = None
+    lowercase: bool = False
+
+    @property
+    def layout(self) -> Layout:
+        return "encoder"
+
+    @property
+    def adapter(self) -> None:
+        return None
+
+    @property
+    def base_claim(self) -> str | None:
+        return None
+
+
+ModelSource = ModelFiles | Endpoint | PythonModel | EncoderFiles
 """Where a model's answers come from. All have digest, files_digest, layout, adapter and base_claim."""
 
 

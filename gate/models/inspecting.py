@@ -15,6 +15,7 @@ from finetune_gate.evaluators.errors import ModelFilesError, Problem
 
 from ..pins import ModelPin, ModelSource, PythonModel
 from .addresses import Servers
+from .encoder_files import inspect_encoder, is_encoder
 from .manifest import Manifest, hash_files, list_files, listed
 from .mlmodel import read_flavors
 from .model_files import digest_files, inspect_model_files
@@ -27,16 +28,19 @@ def inspect_model(
     allow_files: Sequence[str] = (),
     trust_code: bool = False,
     servers: Servers | None = None,
+    encoders: bool = False,
 ) -> ModelSource:
     """What the version in ``root`` is, by its flavors: transformers, openai, any other that MLflow loads as a Python
     function (scikit-learn among them); without ``MLmodel``, a folder of model files.
 
     ``trust_code``: whether a version that is Python code may be pinned; nothing of it runs here. ``servers``: where the
-    openai flavor's requests go. Raises ModelFilesError, and ConfigurationError for an ``OPENAI_BASE_URL`` that cannot
-    be used.
+    openai flavor's requests go. ``encoders``: whether it may be an encoder, as judges may; else one is refused for what
+    it lacks. Raises ModelFilesError, and ConfigurationError for an ``OPENAI_BASE_URL`` that cannot be used.
     """
     manifest = list_files(root)
     flavors = read_flavors(manifest)
+    if encoders and is_encoder(manifest):
+        return inspect_encoder(root, allow_files=allow_files)
     if "transformers" in flavors:
         return inspect_model_files(root, allow_files=allow_files)
     if "openai" in flavors:

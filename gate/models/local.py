@@ -1,37 +1,46 @@
 """A causal language model from local files, alone or as adapters on one base, answering in batches.
 
-``Weights`` is what lies in memory, shared by every model that is made of it; ``LocalModel`` is one model: the weights
-with or without an adapter, a tokenizer, and a digest. Addresses need the tokenizer only: neither weights nor torch.
+``LocalModel`` is one model: weights with or without an adapter, a tokenizer, and a digest. Addresses need the tokenizer
+only: neither weights nor torch.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import json
-import sys
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, replace
 from threading import RLock
 from typing import Literal, cast
-from weakref import ref
 
-from finetune_gate.evaluators.asking import Ability, Answer, Failed, GenerateRequest, Generation, Request, ScoreRequest
+from finetune_gate.evaluators.asking import (
+    Ability,
+    Answer,
+    AttributeRequest,
+    EmbedRequest,
+    EntailRequest,
+    Failed,
+    GenerateRequest,
+    Generation,
+    Request,
+    ScoreRequest,
+)
 
 from ..pins import ModelFiles
-from .declared import Json, text_config, whole_number
-from .foreign import Adapted, CausalModel, Tokenizer
+from .attributing import ATTRIBUTIONS, attribute, passes
+from .declared import text_config, whole_number
+from .differentiating import Differentiable
+from .embedding import EMBEDDINGS, embed
+from .foreign import Tokenizer
 from .generating import Task, generate, refusal
 from .identity import effective_digest
-from .loading import Dtype, attach_adapter, check_vocabulary, context_length, load_causal_model, load_tokenizer
+from .loading import check_vocabulary, context_length, load_tokenizer
 from .network import DEFAULT_BATCH_TOKENS, Network
-from .precision import exact_float32
 from .protocol import Deliver, JsonScalar, Tokens, Usage
 from .scoring import score
-from .threads import threads_for
 from .tokenizing import Prompted, Remembering, Renderer, Scored
+from .weights import Weights
 
 ANSWERS = "finetune-gate answers 2"
 """The version of what an answer is. Changes with every change of rendering, scoring or generating that moves one."""
@@ -41,71 +50,6 @@ ROWS_GENERATED = 4
 
 CACHED_BYTES = 1 << 30
 """On CPUs it keeps up to four times more, while their cache takes no more than this: each pass reads all weights."""
-
-
-@dataclass(slots=True)
-class Weights:
-    """One set of weights: loaded at the first question, adapters put on as they are asked for, freed at last."""
-
-    folder: Path
-    config: Json
-    dtype: Dtype
-    device: str
-    lock: RLock = field(default_factory=RLock)
-    closed: bool = False
-    users: set[int] = field(default_factory=set[int])
-    _model: CausalModel | None = None
-    _network: Network | None = None
-    _adapted: Adapted | None = None
-    _adapters: set[str] = field(default_factory=set[str])
-
-    @property
-    def loaded(self) -> bool:
-        return self._model is not None
-
-    @contextmanager
-    def ready(self, user: int, top_id: int, adapter: Path | None, name: str) -> Generator[Network]:
-        """The network with ``adapter`` switched on, and every other one off, for as long as the context lasts."""
-        with self.lock:
-            if self.closed:
-                raise RuntimeError("a model was asked after open_models had been left")
-            self.users.add(user)
-            if self._model is None or self._network is None:
-                self._model = load_causal_model(self.folder, self.dtype, self.device)
-                self._network = Network(self._model, self.device, self.config)
-            if adapter is not None and name not in self._adapters:
-                first = self._adapted is None
-                self._adapted = attach_adapter(self._adapted or self._model, adapter, name, self.device, first)
-                self._adapters.add(name)
-            check_vocabulary(top_id, int(self._model.get_input_embeddings().weight.shape[0]), self.folder)
-            on = name if adapter is not None else None
-            with exact_float32(), threads_for(self._network.parameters, self.device), _switched(self._adapted, on):
-                yield self._network
-
-    def release(self, user: int) -> None:
-        """Free the memory if no other user is left. A later question loads the weights again."""
-        with self.lock:
-            self.users.discard(user)
-            if not self.users:
-                self._free()
-
-    def close(self) -> None:
-        with self.lock:
-            self.closed = True
-            self._free()
-
-    def _free(self) -> None:
-        if self._model is None:
-            return
-        left = ref(self._model)
-        self._model = self._network = self._adapted = None
-        self._adapters.clear()
-        if left() is not None:  # in a cycle of references; a full collection takes most of a second
-            gc.collect()
-        if self.device.startswith("cuda") and "torch" in sys.modules:
-            import torch
-
-            torch.cuda.empty_cache()
 
 
 class LocalModel:
@@ -138,7 +82,7 @@ class LocalModel:
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        return frozenset(("generates", "scores_tokens"))
+        return frozenset(("generates", "scores_tokens", "attributes", "embeds"))
 
     @property
     def batched(self) -> bool:
@@ -149,13 +93,13 @@ class LocalModel:
 
     def tokens(self, requests: Sequence[Request]) -> Tokens:
         """Counted with the model's own tokenizer; a prompt that several continuations share is read once."""
-        rendered = self._remembering().look(requests)
+        rendered = self._look(requests)
         written = sum(
             request.max_new_tokens
             for request, one in zip(requests, rendered, strict=True)
             if isinstance(request, GenerateRequest) and isinstance(one, Prompted)
         )
-        return Tokens(_read(rendered), written)
+        return Tokens(_read(requests, rendered), written)
 
     def facts(self) -> Mapping[str, JsonScalar]:
         renderer = self._rendering()[1]
@@ -174,19 +118,19 @@ class LocalModel:
         }
 
     def addresses(self, requests: Sequence[Request]) -> list[str]:
-        rendered = self._remembering().look(requests)
+        rendered = self._look(requests)
         return [self._address(request, one) for request, one in zip(requests, rendered, strict=True)]
 
     def score(self, requests: Sequence[ScoreRequest], deliver: Deliver) -> None:
         questions = self._remembering().take_scored(requests)
-        self._count(questions)
+        self._count(requests, questions)
         with self._ready() as network:
             score(network, questions, self._limit(), self._batch_tokens, deliver)
 
     def generate(self, requests: Sequence[GenerateRequest], deliver: Deliver) -> None:
         tokenizer, renderer = self._rendering()
         prompts = self._remembering().take_prompts(requests)
-        self._count(prompts)
+        self._count(requests, prompts)
         limit, ends, turn_end = self._limit(), self._ends(tokenizer), renderer.turn_end()
         special = {tokenizer.convert_ids_to_tokens(token): token for token in tokenizer.all_special_ids}
         tasks: list[Task] = []
@@ -218,14 +162,46 @@ class LocalModel:
         with self._ready() as network:
             generate(network, tokenizer, tasks, self._tokens_generating(network), to_all)
 
+    def attribute(self, requests: Sequence[AttributeRequest], deliver: Deliver) -> None:
+        tokenizer = self._rendering()[0]
+        questions = self._remembering().take_scored([_same_tokens(request) for request in requests])
+        self._count(requests, questions)
+        asked = list(zip(requests, questions, strict=True))
+        with self._ready() as network:
+            attribute(network, tokenizer, asked, self._limit(), self._batch_tokens, deliver)
+
+    def embed(self, requests: Sequence[EmbedRequest], deliver: Deliver) -> None:
+        special = frozenset(self._rendering()[0].all_special_ids)
+        prompts = self._remembering().take_prompts([GenerateRequest(request.text) for request in requests])
+        self._count(requests, prompts)
+        with self._ready() as network:
+            embed(network, special, prompts, self._limit(), self._batch_tokens, deliver)
+
     def _tokens_generating(self, network: Network) -> int:
         least = ROWS_GENERATED * self._batch_tokens
         if self._weights.device != "cpu" or not network.caches:
             return least
         return max(least, min(4 * least, CACHED_BYTES // max(1, network.cache_bytes)))
 
-    def _count(self, rendered: Sequence[Scored | Prompted | Failed]) -> None:
-        self._usage = replace(self._usage, prompt_tokens=self._usage.prompt_tokens + _read(rendered))
+    def _count(self, requests: Sequence[Request], rendered: Sequence[Scored | Prompted | Failed]) -> None:
+        self._usage = replace(self._usage, prompt_tokens=self._usage.prompt_tokens + _read(requests, rendered))
+
+    def _look(self, requests: Sequence[Request]) -> list[Scored | Prompted | Failed]:
+        """Tokens of each request. An attribution reads those of a score, an embedding those of a prompt."""
+        read: list[Request] = []
+        for request in requests:
+            match request:
+                case AttributeRequest():
+                    read.append(_same_tokens(request))
+                case EmbedRequest():
+                    read.append(GenerateRequest(request.text))
+                case EntailRequest():
+                    pass
+                case ScoreRequest() | GenerateRequest():
+                    read.append(request)
+        found = iter(self._remembering().look(read))
+        unable = Failed("a causal language model does not tell entailment")
+        return [unable if isinstance(request, EntailRequest) else next(found) for request in requests]
 
     def release(self) -> None:
         """Free the weights unless another model of the run still uses them."""
@@ -233,7 +209,7 @@ class LocalModel:
             self._remembered.forget()
         self._weights.release(id(self))
 
-    def _ready(self) -> AbstractContextManager[Network]:
+    def _ready(self) -> AbstractContextManager[Differentiable]:
         return self._weights.ready(id(self), self._top_id, self._files.adapter, "adapter_" + self._files.digest[:16])
 
     def _rendering(self) -> tuple[Tokenizer, Renderer]:
@@ -270,19 +246,40 @@ class LocalModel:
         match rendered:
             case Failed():
                 about: list[object] = ["cannot", rendered.reason, asdict(request)]
+            case Scored() if isinstance(request, AttributeRequest):
+                about = ["attribute", ATTRIBUTIONS, rendered.context, rendered.targets, rendered.document]
+                about += [request.method, request.steps if request.method == "integrated_gradients" else 1]
             case Scored():
                 about = ["score", rendered.context, rendered.targets, rendered.document]
+            case Prompted() if isinstance(request, EmbedRequest):
+                about = ["embed", EMBEDDINGS, rendered.ids]
             case Prompted():
                 about = ["generate", rendered.ids, rendered.rendered, *_settings(cast("GenerateRequest", request))]
         text = json.dumps([ANSWERS, self._digest, self._weights.dtype, *about], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _read(rendered: Sequence[Scored | Prompted | Failed]) -> int:
-    """Tokens that the model must read: a context that several questions share counts once."""
-    contexts = {one.context for one in rendered if isinstance(one, Scored)}
-    targets = sum(len(one.targets) for one in rendered if isinstance(one, Scored))
-    return targets + sum(map(len, contexts)) + sum(len(one.ids) for one in rendered if isinstance(one, Prompted))
+def _same_tokens(request: AttributeRequest) -> ScoreRequest:
+    return ScoreRequest(request.prompt, request.continuation, request.delimiter)
+
+
+def _read(requests: Sequence[Request], rendered: Sequence[Scored | Prompted | Failed]) -> int:
+    """Tokens that the model must read: a context that several questions share counts once, but attributing reads its
+    prompt many times."""
+    contexts: set[tuple[int, ...]] = set()
+    read = 0
+    for request, one in zip(requests, rendered, strict=True):
+        match one:
+            case Scored() if isinstance(request, AttributeRequest):
+                read += passes(request) * (len(one.context) + len(one.targets))
+            case Scored():
+                contexts.add(one.context)
+                read += len(one.targets)
+            case Prompted():
+                read += len(one.ids)
+            case Failed():
+                pass
+    return read + sum(map(len, contexts))
 
 
 def _settings(request: GenerateRequest) -> list[object]:
@@ -291,15 +288,3 @@ def _settings(request: GenerateRequest) -> list[object]:
     if request.temperature > 0:
         settings += [request.temperature, request.top_p, request.sample, request.seed]
     return settings
-
-
-@contextmanager
-def _switched(adapted: Adapted | None, name: str | None) -> Generator[None]:
-    if adapted is None:
-        yield
-    elif name is not None:
-        adapted.set_adapter(name, inference_mode=True)
-        yield
-    else:
-        with adapted.disable_adapter():
-            yield

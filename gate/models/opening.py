@@ -7,13 +7,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from ..pins import Endpoint, ModelFiles, ModelPin, Pins, PythonModel
+from ..pins import EncoderFiles, Endpoint, ModelFiles, ModelPin, Pins, PythonModel
 from .addresses import EndpointEntry, Servers
 from .declared import read_json, shares_base
+from .encoding_models import EncoderModel
 from .identity import effective_digest
 from .loading import pick_device, pick_dtype
-from .local import LocalModel, Weights
+from .local import LocalModel
 from .protocol import Model
+from .weights import Weights
 
 if TYPE_CHECKING:
     from ..endpoints import EndpointLimits
@@ -79,6 +81,9 @@ def open_models(
                         weights[key] = Weights(folder, config, pick_dtype(dtype, place, config), place)
                         opened.callback(weights[key].close)
                     by_digest[digest] = LocalModel(source, base, weights[key], batch_tokens)
+                elif isinstance(source, EncoderFiles):
+                    by_digest[digest] = EncoderModel(source, device=place, dtype=dtype, batch_tokens=batch_tokens)
+                    opened.callback(by_digest[digest].release)
                 else:
                     by_digest[digest] = _elsewhere(source, limits)
                     opened.callback(by_digest[digest].release)

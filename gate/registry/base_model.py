@@ -62,18 +62,20 @@ class Inspection:
     allow_files: tuple[str, ...] = ()
     servers: Servers = field(default_factory=Servers)
     trust_code: bool = False
-    _seen: dict[tuple[str, bool], ModelSource] = field(default_factory=dict[tuple[str, bool], ModelSource])
+    _seen: dict[tuple[str, bool, bool], ModelSource] = field(default_factory=dict[tuple[str, bool, bool], ModelSource])
 
-    def at(self, place: Place, *, claimed: bool = False) -> ModelSource:
+    def at(self, place: Place, *, claimed: bool = False, encoders: bool = False) -> ModelSource:
         """What is at ``place``. ``claimed``: a claim led there, and no person named it, so that it may not be code,
-        nor behind an API that this run would not send its data to anyway. Raises RegistryError and ModelFilesError."""
-        key = place.address, claimed
+        nor behind an API that this run would not send its data to anyway. ``encoders``: it may be one, as judges may.
+        Raises RegistryError and ModelFilesError."""
+        key = place.address, claimed, encoders
         if key not in self._seen:
             self._seen[key] = place.endpoint or inspect_model(
                 bring(self.registry.connection, place.address, self.downloads),
                 allow_files=self.allow_files,
                 trust_code=self.trust_code and not claimed,
                 servers=self.servers,
+                encoders=encoders,
             )
         found = self._seen[key]
         if claimed and isinstance(found, Endpoint) and not self._reaches(found.base_url):
@@ -89,7 +91,9 @@ class Inspection:
 
     def _reaches(self, base_url: str) -> bool:
         named = {
-            found.base_url for (_, claimed), found in self._seen.items() if not claimed and isinstance(found, Endpoint)
+            found.base_url
+            for (_, claimed, _), found in self._seen.items()
+            if not claimed and isinstance(found, Endpoint)
         }
         return base_url in named | self.servers.declared_urls()
 

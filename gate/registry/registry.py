@@ -189,7 +189,7 @@ class Registry:
             found = "that is the name of a part in the run"
             raise ConfigurationError(Problem(f"judge {text!r}", found, KINDS, "name the judge by its address"))
         place = self._told(text, "judge", inspection)
-        return self._grounded(_pin("judge", place, "evaluator", inspection.at(place)), inspection)
+        return self._grounded(_pin("judge", place, "evaluator", inspection.at(place, encoders=True)), inspection)
 
     def _grounded(self, pin: ModelPin, inspection: Inspection) -> ModelPin:
         """``pin`` with the model it sits on, if it is an adapter."""

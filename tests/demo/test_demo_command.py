@@ -3,62 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
+from demo_aids import Demo, command
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.slow, pytest.mark.timeout(600)]
-
-OWN = """\
-model: helpdesk-router
-base: auto
-data: {{mine: data/holdout.jsonl}}
-evaluators:
-  - classification:
-      data: mine
-      labels: [billing, delivery, returns, account, repair, network]
-      prompt: "Ticket: {{text}}\\nQueue:"
-      chat: never
-rules:
-  - {rule}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Demo:
-    folder: Path
-    output: str
-    status: int
-
-    def gate(self, rule: str, *arguments: str) -> tuple[int, Mapping[str, object]]:
-        """Gate with a file of one's own that has this one rule."""
-        (self.folder / "own.yaml").write_text(OWN.format(rule=rule))
-        uri = f"sqlite:///{self.folder / 'mlflow.db'}"
-        done = command(
-            self.folder, "run", "own.yaml", "--json", *arguments,
-            env={"MLFLOW_TRACKING_URI": uri, "FINETUNE_GATE_HOME": str(self.folder / "home")},
-        )  # fmt: skip
-        assert "Traceback" not in done.stderr
-        return done.returncode, json.loads(done.stdout)
-
-
-def command(folder: Path, *arguments: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "finetune_gate.flows.cli", *arguments],
-        cwd=folder, env={**os.environ, **(env or {})}, capture_output=True, text=True, timeout=550, check=False,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    root = tmp_path_factory.mktemp("demo")
-    done = command(root, "demo", "--folder", str(root))
-    return Demo(root / "seed-0", done.stdout + done.stderr, done.returncode)
 
 
 def test_the_demo_ends_with_one_promotion_and_one_block(demo: Demo) -> None:

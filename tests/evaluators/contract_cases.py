@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from consistent_models import DATA, EVERYTHING
 
+from finetune_gate.evaluators.attribution import TokenAttribution
 from finetune_gate.evaluators.classification import Classification
 from finetune_gate.evaluators.code_generation import CodeGeneration
 from finetune_gate.evaluators.consistency import Consistency
@@ -39,6 +40,11 @@ def tickets(name: str = "holdout", count: int = 30, start: int = 0) -> Dataset:
         for at in range(start, start + count)
     ]
     return made_dataset(name, rows)
+
+
+def attribution() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    evaluator = TokenAttribution(data="holdout", terms=SUBJECTS, train="train", document="text")
+    return evaluator, {"holdout": tickets(), "train": tickets("train", start=100)}
 
 
 def classification() -> tuple[Evaluator, Mapping[str, Dataset]]:
@@ -134,6 +140,7 @@ def code_generation() -> tuple[Evaluator, Mapping[str, Dataset]]:
 
 
 CASES: dict[str, Case] = {
+    "attribution": attribution,
     "classification": classification,
     "classification by text": classification_by_text,
     "code_generation": code_generation,
