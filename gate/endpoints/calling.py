@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from finetune_gate.evaluators.asking import Answer, Failed, Generation, TokenLogprobs
@@ -52,7 +52,7 @@ class _Silent(Exception):
 
 @dataclass(slots=True)
 class Caller:
-    """Asks one model, in its connection's loop: ``await caller.ask_all(calls, put)``.
+    """Asks one model, in its connection's loop: ``await caller.ask_all(calls, keep)``.
 
     Raises ModelError where no call can succeed: wrong key, no such model, no credit, nobody at the address from the
     start. Where no answer comes for twice ``call_seconds``, what is left is Failed with that reason, so that a server
@@ -68,8 +68,9 @@ class Caller:
     """Why the last answer that was given up was."""
     _last_answer: float = 0.0
 
-    async def ask_all(self, calls: Sequence[Call], put: Callable[[int, Answer], None]) -> None:
-        """``put(index, answer)`` once for each call, in any order, in this thread."""
+    async def ask_all(self, calls: Sequence[Call], keep: Callable[[int, Answer], Awaitable[None]]) -> None:
+        """``await keep(index, answer)`` once for each call, in any order. A call has its place until its answer is
+        kept: whatever kills the process, no more answers are lost than may be in flight, however slow the keeping."""
         turnstile = self.connection.turnstile
         missing = set(range(len(calls)))
         self._last_answer = time.monotonic()
@@ -77,7 +78,7 @@ class Caller:
         async def one(index: int) -> None:
             answer = await self._answer(calls[index])
             missing.discard(index)
-            put(index, answer)
+            await keep(index, answer)
 
         def ended(_: asyncio.Task[None]) -> None:
             turnstile.end()
@@ -93,7 +94,7 @@ class Caller:
             if not isinstance(first, _Silent):
                 raise first from None
             for index in sorted(missing):
-                put(index, Failed(str(first)))
+                await keep(index, Failed(str(first)))
 
     async def _answer(self, call: Call) -> Answer:
         last = Again("it was never its turn")

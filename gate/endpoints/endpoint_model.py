@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Event, Lock
@@ -220,23 +222,38 @@ class EndpointModel:
         return caller.last_fault
 
 
+@dataclass(frozen=True, slots=True)
+class _Handed:
+    """An answer on its way between the threads; ``taken`` is settled when it has been delivered."""
+
+    index: int
+    answer: Answer
+    taken: asyncio.Future[None]
+
+
 def _hand_over(connection: Connection, caller: Caller, calls: Sequence[Call], deliver: Deliver) -> None:
     """Run ``calls`` in the background, and deliver in this thread: what keeps answers may belong to it. Whatever ends
     this early (an interrupt, a full disk) cancels the calls under way."""
-    answers: SimpleQueue[tuple[int, Answer] | None] = SimpleQueue()
+    answers: SimpleQueue[_Handed | None] = SimpleQueue()
     ended = Event()
+
+    async def hand(index: int, answer: Answer) -> None:
+        taken = asyncio.get_running_loop().create_future()
+        answers.put(_Handed(index, answer, taken))
+        await taken
 
     async def ask() -> None:
         try:
-            await caller.ask_all(calls, lambda index, answer: answers.put((index, answer)))
+            await caller.ask_all(calls, hand)
         finally:
             ended.set()
             answers.put(None)
 
     asking = connection.loop.submit(ask())
     try:
-        while (answer := _next(answers, connection)) is not None:
-            deliver(*answer)
+        while (handed := _next(answers, connection)) is not None:
+            deliver(handed.index, handed.answer)
+            handed.taken.get_loop().call_soon_threadsafe(_settle, handed.taken)
         asking.result(_STOP_SECONDS)
     except BaseException:
         if asking.cancel():
@@ -244,7 +261,12 @@ def _hand_over(connection: Connection, caller: Caller, calls: Sequence[Call], de
         raise
 
 
-def _next(answers: SimpleQueue[tuple[int, Answer] | None], connection: Connection) -> tuple[int, Answer] | None:
+def _settle(taken: asyncio.Future[None]) -> None:
+    if not taken.done():  # its task may have been cancelled meanwhile
+        taken.set_result(None)
+
+
+def _next(answers: SimpleQueue[_Handed | None], connection: Connection) -> _Handed | None:
     while True:
         try:
             return answers.get(timeout=_LOOK_SECONDS)

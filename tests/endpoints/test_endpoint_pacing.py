@@ -162,3 +162,19 @@ def test_what_was_learnt_of_a_server_serves_the_next_model(server: FaultServer, 
     before, refused = server.calls, server.refused
     timed(opened(max_in_flight=64, call_seconds=20, model="another"), 100)
     assert (server.refused - refused) / (server.calls - before) <= 0.15
+
+
+def test_answers_that_are_not_kept_yet_hold_their_place(server: FaultServer, opened: Open):
+    """However slowly answers are kept, no more are paid for than may be in flight: that is what a kill can lose."""
+    kept = 0
+    unkept: list[int] = []
+
+    def keep(index: int, answer: Answer) -> None:
+        nonlocal kept
+        unkept.append(server.calls - kept)
+        time.sleep(0.02)
+        kept += 1
+
+    opened(max_in_flight=4).generate(prompts(60), keep)
+    assert kept == server.calls == 60
+    assert max(unkept) <= 4
