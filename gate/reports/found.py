@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from finetune_gate.evaluators.findings import Advice, Cell, Findings, HeatMap, HeatRow, Table
 
+SEEN_AT_ONCE = 10
+"""Rows of a table that need no click."""
+
 SHADES = 5
 """How many strengths a heat map has on either side of neutral."""
 
@@ -26,11 +29,28 @@ class DrawnRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DrawnCell:
+    """``number``: set with the digits of its column one below the other."""
+
+    text: str
+    number: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnTable:
+    """``first`` rows are seen at once, the ``others`` when they are asked for."""
+
+    table: Table
+    first: tuple[tuple[DrawnCell, ...], ...]
+    others: tuple[tuple[DrawnCell, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Drawn:
     """What one evaluator found, by kind, in its order."""
 
     advice: tuple[str, ...]
-    tables: tuple[tuple[Table, tuple[tuple[str, ...], ...]], ...]
+    tables: tuple[DrawnTable, ...]
     heat_maps: tuple[tuple[HeatMap, tuple[DrawnRow, ...]], ...]
 
 
@@ -38,15 +58,22 @@ def drawn(findings: Findings) -> Mapping[str, Drawn]:
     return {
         title: Drawn(
             tuple(one.text for one in found if isinstance(one, Advice)),
-            tuple((one, tuple(_cells(row) for row in one.rows)) for one in found if isinstance(one, Table)),
+            tuple(_drawn_table(one) for one in found if isinstance(one, Table)),
             tuple((one, tuple(_shaded(row) for row in one.rows)) for one in found if isinstance(one, HeatMap)),
         )
         for title, found in findings.by_evaluator.items()
     }
 
 
-def _cells(row: tuple[Cell, ...]) -> tuple[str, ...]:
-    return tuple("" if cell is None else cell if isinstance(cell, str) else _number(cell) for cell in row)
+def _drawn_table(table: Table) -> DrawnTable:
+    rows = tuple(tuple(_drawn_cell(cell) for cell in row) for row in table.rows)
+    return DrawnTable(table, rows[:SEEN_AT_ONCE], rows[SEEN_AT_ONCE:])
+
+
+def _drawn_cell(cell: Cell) -> DrawnCell:
+    if cell is None or isinstance(cell, str):
+        return DrawnCell(cell or "", False)
+    return DrawnCell(_number(cell), True)
 
 
 def _number(value: float) -> str:
