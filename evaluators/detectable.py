@@ -24,7 +24,7 @@ from math import ceil, sqrt
 from typing import TYPE_CHECKING, Literal
 
 from .absent import Unmeasured
-from .estimators import Mean
+from .estimators import Counted, Mean, Part
 
 if TYPE_CHECKING:  # see metrics.py
     from .metrics import Metric
@@ -75,7 +75,7 @@ def detectable_value(
     from .statistics import smallest_detectable
 
     bounds = _bounds(metric)
-    if (absent := _too_few(sample)) is not None:
+    if (absent := _no_test(metric, sample)) is not None:
         return absent
     room = metric.high if side == "at least" else metric.low
     room = None if room is None else abs(room - bound)
@@ -96,7 +96,7 @@ def detectable_change(
     """For a bound on candidate minus baseline, as an improvement: ``least`` -0.02 lets pass what is worse by less."""
     from .statistics import noninferiority_sample_size, planned_error, smallest_detectable
 
-    if (absent := _too_few(sample)) is not None:
+    if (absent := _no_test(metric, sample)) is not None:
         return absent
     room = -least if least < 0 else None
     bounds = _bounds(metric)
@@ -131,12 +131,17 @@ def _from_seen(
 
 def _bounds(metric: Metric) -> tuple[float, float] | None:
     estimator = metric.estimator
+    if isinstance(estimator, Part):
+        estimator = estimator.of
     if not isinstance(estimator, Mean) or estimator.low is None or estimator.high is None:
         return None
     return estimator.low, estimator.high
 
 
-def _too_few(sample: Sample) -> Unmeasured | None:
+def _no_test(metric: Metric, sample: Sample) -> Unmeasured | None:
+    counted = metric.estimator.of if isinstance(metric.estimator, Part) else metric.estimator
+    if isinstance(counted, Counted):
+        return Unmeasured("counted and not sampled: every difference shows")
     if sample.units >= 2:
         return None
     found = f"{sample.units} {sample.noun.removesuffix('s') if sample.units == 1 else sample.noun}"

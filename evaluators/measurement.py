@@ -121,6 +121,12 @@ def _chosen(scores: EvaluatorScores, slice_by: Mapping[str, str]) -> list[int]:
     ]
 
 
+def concerned(metric: Metric, scores: EvaluatorScores, slice_by: Mapping[str, str] | None = None) -> list[int]:
+    """Positions of the examples that the metric speaks of, on a slice. Which part an example belongs to is known before
+    any model has answered, so scores of failed answers will do."""
+    return _concerned(metric, scores, _chosen(scores, slice_by or {}))
+
+
 def _concerned(metric: Metric, scores: EvaluatorScores, chosen: Sequence[int]) -> list[int]:
     """Those that the metric speaks of: of a metric on one part of the examples, the others are not lacking."""
     match metric.estimator:

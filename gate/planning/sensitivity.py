@@ -9,7 +9,7 @@ from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.asking import Answer, Failed, Request
 from finetune_gate.evaluators.detectable import Detectable, Sample, detectable_change, detectable_value
 from finetune_gate.evaluators.evaluator import Datasets, Evaluator, JudgedEvaluator
-from finetune_gate.evaluators.measurement import measure
+from finetune_gate.evaluators.measurement import concerned, measure
 from finetune_gate.evaluators.metrics import Metric
 from finetune_gate.evaluators.scores import EvaluatorScores, score_evaluator
 from finetune_gate.evaluators.statistics import Estimate
@@ -35,10 +35,22 @@ def plan_rules(gate: Gate, data: Datasets, known: Mapping[Role, Mapping[Request,
         # under the name of the candidate, which is the one that `measure` gives a value of its own
         return score_evaluator(evaluator, data, {"candidate": answers}, slices)
 
+    @cache
+    def unanswered(title: str) -> EvaluatorScores:
+        """What is known of every example before any model has answered: its group, its slices, its part."""
+        evaluator = gate.evaluators[title]
+        missing: dict[Request, Answer] = dict.fromkeys(evaluator.requests(data), Failed("not asked yet"))
+        answers, verdicts = {"candidate": missing}, dict[str, Mapping[Request, Answer]]()
+        if isinstance(evaluator, JudgedEvaluator):
+            asked = evaluator.second_requests(data, answers)
+            verdicts = {one: dict.fromkeys(asked.get(one, ()), Failed("not asked yet")) for one in evaluator.judges()}
+        return score_evaluator(evaluator, data, answers, slices, verdicts)
+
     def seen(rule: Rule, evaluator: Evaluator, metric: Metric) -> dict[str, Estimate]:
         """The baselines' own values, where enough of their answers are known. Verdicts of judges never are."""
         found: dict[str, Estimate] = {}
-        for role in known if not isinstance(evaluator, JudgedEvaluator) else ():
+        judged = isinstance(evaluator, JudgedEvaluator) and evaluator.judges()
+        for role in () if judged else known:
             value = measure(
                 metric,
                 scores(evaluator.title, role),
@@ -56,18 +68,14 @@ def plan_rules(gate: Gate, data: Datasets, known: Mapping[Role, Mapping[Request,
         title, _, name = rule.metric.partition(".")
         evaluator = gate.evaluators[title]
         metric = next(metric for metric in evaluator.metrics() if metric.name == name)
-        sample = _sample(evaluator, data, rule)
+        sample = _sample(metric, unanswered(title), rule)
         planned.append(_planned(rule, metric, sample, _detectable(rule, metric, sample, seen(rule, evaluator, metric))))
     return tuple(planned)
 
 
-def _sample(evaluator: Evaluator, data: Datasets, rule: Rule) -> Sample:
-    """The examples of the rule's slice. One without a group is a cluster of its own."""
-    chosen = [
-        example
-        for example in evaluator.examples(data)
-        if all(example.slice_value(column) == value for column, value in rule.slice.items())
-    ]
+def _sample(metric: Metric, scores: EvaluatorScores, rule: Rule) -> Sample:
+    """The examples that the rule's metric speaks of, on its slice. One without a group is a cluster of its own."""
+    chosen = [scores.examples[at] for at in concerned(metric, scores, rule.slice)]
     groups = {("row", str(at)) if one.group is None else ("group", one.group) for at, one in enumerate(chosen)}
     return Sample(len(chosen), len(groups))
 
