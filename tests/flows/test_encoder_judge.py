@@ -47,5 +47,5 @@ def test_answers_are_compared_by_an_encoder(similarity: str, workshop: Workshop)
     entropy = next(one for one in record.measurements if one.metric == "consistency.semantic_entropy")
     assert min(entropy.scored.values()) > 0, "random models also write what the tiny tokenizer has no tokens for"
     again = walk(request).record
-    assert again.run.asked[str(encoder)] == 0, "vectors and entailments are kept like other answers"
+    assert again.run.stored[str(encoder)] > 0, "vectors and entailments are kept like other answers"
     assert again.digest() == record.digest()
