@@ -30,4 +30,4 @@ def print_json(value: object) -> None:
 
 def _plain(text: str) -> str:
     """Names and file contents appear in messages: no control character of theirs reaches the terminal."""
-    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
+    return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text.expandtabs(2))

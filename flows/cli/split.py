@@ -38,7 +38,8 @@ _STRATA_SHOWN = 12
 @click.option(
     "--strategy",
     type=click.Choice(["random", "temporal", "category", "group"]),
-    required=True,
+    default="random",
+    show_default=True,
     help="By chance, by time, by chance within categories, or group by group.",
 )
 @click.option("--test-share", type=float, help="Share of rows for test.  [default: 0.2]")
