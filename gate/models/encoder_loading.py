@@ -5,12 +5,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from finetune_gate.evaluators.errors import EvaluationError, ModelError, Problem
+from finetune_gate.evaluators.errors import ModelError, Problem
 
 from ..pins import EncoderFiles
-from .loading import offline
+from .loading import loading_border
 from .manifest import shown
-from .memory import refuse_out_of_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,26 +27,18 @@ def load_encoder(files: EncoderFiles, dtype: str, device: str, padding: int | No
     decoder read the last token that is something else."""
     torch: Any = import_module("torch")
     where = str(files.weights)
-    try:
-        with offline():
-            transformers: Any = import_module("transformers")
-            kind = transformers.AutoModel if files.task == "embeds" else transformers.AutoModelForSequenceClassification
-            model, report = kind.from_pretrained(
-                where,
-                dtype=getattr(torch, dtype),
-                trust_remote_code=False,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-            model = model.eval().to(device)
-    except Exception as error:  # the border to transformers and safetensors: malformed files make them raise anything
-        if isinstance(error, EvaluationError):
-            raise
-        refuse_out_of_memory(error)
-        fault = shown(f"{type(error).__name__}: {error}".replace("\n", " "), 400)
-        way_out = "load the folder with AutoModel or AutoModelForSequenceClassification, and save it again"
-        raise ModelError(Problem(where, f"the encoder cannot be loaded: {fault}", way_out=way_out)) from error
+    kind = "AutoModel" if files.task == "embeds" else "AutoModelForSequenceClassification"
+    with loading_border(files.weights, "the encoder", kind):
+        transformers: Any = import_module("transformers")
+        model, report = getattr(transformers, kind).from_pretrained(
+            where,
+            dtype=getattr(torch, dtype),
+            trust_remote_code=False,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        model = model.eval().to(device)
     named = {str(key) for kind in ("missing_keys", "mismatched_keys") for key in report.get(kind, ())}
     lacking = sorted(key for key in named if files.task == "entails" or not key.startswith("pooler."))
     if lacking:

@@ -106,7 +106,7 @@ def offline() -> Generator[None]:
 
 
 @contextmanager
-def _border(where: Path, what: str) -> Generator[None]:
+def loading_border(where: Path, what: str, classes: str = "AutoModelForCausalLM and AutoTokenizer") -> Generator[None]:
     """The named border to transformers, PEFT, tokenizers and safetensors: malformed files make them raise anything."""
     try:
         with offline():
@@ -121,7 +121,7 @@ def _border(where: Path, what: str) -> Generator[None]:
                 str(where),
                 f"{what} cannot be loaded: {fault}",
                 "files that the installed transformers loads without code of their own",
-                "load the folder with AutoModelForCausalLM and AutoTokenizer, and save it again with the result",
+                f"load the folder with {classes}, and save it again with the result",
             )
         ) from error
 
@@ -129,7 +129,7 @@ def _border(where: Path, what: str) -> Generator[None]:
 def load_tokenizer(folder: Path, config_folder: Path | None) -> Tokenizer:
     """The tokenizer in ``folder``; ``config_folder`` holds the config.json that decides its class, as it would if both
     lay together. Raises ModelError where text that goes in does not come out again."""
-    with _border(folder, "the tokenizer"):
+    with loading_border(folder, "the tokenizer"):
         config: Json = read_json(config_folder / "config.json") if config_folder else {}
         options: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
         if _is_plain(folder, config):
@@ -161,7 +161,7 @@ def load_causal_model(weights: Path, dtype: Dtype, device: str) -> CausalModel:
     """The causal language model in ``weights``, in evaluation mode. Raises ModelError where a tensor is missing:
     transformers would put random numbers in its place; where the device is none that torch can use; and where memory
     does not hold it."""
-    with _border(weights, "the model"):
+    with loading_border(weights, "the model"):
         torch = _library("torch")
         _limit_threads()
         _check_device(device)
@@ -191,7 +191,7 @@ def attach_adapter(model: CausalModel | Adapted, adapter: Path, name: str, devic
 
     Raises ModelError where it does not fit, or leaves a layer of its own without weights.
     """
-    with _border(adapter, "the adapter"):
+    with loading_border(adapter, "the adapter"):
         peft = _library("peft")
         options: dict[str, Any] = {"adapter_name": name, "is_trainable": False, "torch_device": device}
         if first:
