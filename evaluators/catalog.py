@@ -63,6 +63,12 @@ def kinds() -> tuple[str, ...]:
     return (*BUILT_IN, *installed())
 
 
+def is_known(kind: str) -> bool:
+    """Whether ``evaluator_class`` has something to try. Packages are only looked through for a name that is not built
+    in: that takes longer than checking a gate file."""
+    return kind in BUILT_IN or is_address(kind) or kind in installed()
+
+
 def is_address(kind: str) -> bool:
     """Whether ``kind`` is spelled ``package.module:Class``."""
     return _ADDRESS.fullmatch(kind) is not None

@@ -8,7 +8,7 @@ from typing import cast
 
 import click
 
-from finetune_gate.evaluators.catalog import evaluator_class, installed, is_address, kinds
+from finetune_gate.evaluators.catalog import evaluator_class, installed, is_address, is_known, kinds
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 from finetune_gate.evaluators.evaluator import Evaluator, EvaluatorSettings
 from finetune_gate.gate.gate_file.loader import suggestion
@@ -33,7 +33,7 @@ def evaluators(kind: str | None, as_json: bool) -> None:
     KIND is a name from the list, or package.module:Class for one of your own. Those of installed packages are listed
     too.
     """
-    if kind is not None and kind not in kinds() and not is_address(kind):
+    if kind is not None and not is_known(kind):
         raise ConfigurationError(Problem("KIND", f"unknown evaluator {kind!r}", way_out=suggestion(kind, kinds())))
     shown = [_described(one) for one in ((kind,) if kind is not None else kinds())]
     if as_json:

@@ -11,7 +11,7 @@ from typing import cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from finetune_gate.evaluators.catalog import evaluator_class, is_address, kinds
+from finetune_gate.evaluators.catalog import evaluator_class, is_known, kinds
 from finetune_gate.evaluators.datasets import Dataset, load_dataset
 from finetune_gate.evaluators.errors import ConfigurationError, DatasetError, Problem
 from finetune_gate.evaluators.evaluator import Evaluator
@@ -143,7 +143,7 @@ def _build_evaluators(document: Document, problems: list[Problem]) -> dict[str, 
             problems.append(Problem(_place(document, keys), repr(entry)[:80], f"one evaluator, such as {shown}"))
             continue
         ((kind, settings),) = _mapping(entry).items()
-        if kind not in kinds() and not is_address(str(kind)):
+        if not is_known(str(kind)):
             way_out = suggestion(str(kind), kinds())
             problems.append(Problem(_place(document, keys), f"unknown evaluator {kind!r}", way_out=way_out))
             continue
@@ -172,7 +172,7 @@ def _build_evaluators(document: Document, problems: list[Problem]) -> dict[str, 
 def _dataset_settings(kind: str) -> tuple[str, ...]:
     """Which settings of an evaluator are names of datasets; none where it is not known."""
     try:
-        return evaluator_class(kind).datasets_in if kind in kinds() or is_address(kind) else ()
+        return evaluator_class(kind).datasets_in if is_known(kind) else ()
     except ConfigurationError:
         return ()
 

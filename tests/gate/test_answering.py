@@ -152,9 +152,13 @@ def test_another_runner_answers_in_any_order(store: AnswerStore) -> None:
                 yield shard, ask(model, shard, lambda request, answer: None)
                 advance(len(shard))
 
+        def usage(self, name: str) -> Usage:
+            return Usage(prompt_tokens=7)
+
     model = FakeModel(script)
     asking = Asking({"base": model}, store, Silent(), runner=Backwards())
     answered = answer_plan(asking, ("base",), PLAN)
+    assert answered.usage["base"] == model.usage() + Usage(prompt_tokens=7)
     assert set(answered.answers["base"]) == set(PLAN.requests)
     assert Backwards.names == ["base", "base"]  # log-likelihoods, then texts
 
