@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Generator
 
+import absl.logging
 import pytest
 
 os.environ |= {
@@ -18,6 +19,11 @@ os.environ |= {
 }
 for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "PREFECT_API_URL", "FINETUNE_GATE_HOME"):
     os.environ.pop(_name, None)
+
+
+# absl, which rouge_score's own scorer brings, closes the stream it found when it was imported as soon as another
+# library sets up logging anew: within pytest that would be the file in which output is captured
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(autouse=True)
