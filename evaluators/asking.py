@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .absent import Unmeasured
+
 Ability = Literal["generates", "scores_tokens", "attributes", "embeds", "entails"]
 """What a model may be able to do. A metric that needs an ability the model lacks is ``Unmeasured``."""
 
@@ -178,3 +180,9 @@ class Failed:
 
 
 Answer = TokenLogprobs | Generation | Attribution | Embedding | Entailment | Failed
+
+
+def unanswered(answer: Answer, otherwise: str) -> Unmeasured:
+    """What stands for a score where ``answer`` is not of the kind that was asked for: why it failed, else
+    ``otherwise``."""
+    return Unmeasured(answer.reason if isinstance(answer, Failed) else otherwise)

@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from .absent import Unmeasured, Value
-from .asking import Ability, Answer, Failed, Generation, Request
+from .asking import Ability, Answer, Generation, Request, unanswered
 from .datasets import Example
 from .errors import Problem
 from .estimators import Mean, Part
@@ -212,7 +212,7 @@ class FineTuneBench(GeneratingOnDataset):
 
     def _correct(self, variant: Variant, example: Example, answer: Answer, verdicts: Answers) -> Value:
         if not isinstance(answer, Generation):
-            return Unmeasured(answer.reason if isinstance(answer, Failed) else "the model gave no text")
+            return unanswered(answer, "the model gave no text")
         said, reference = normalised(answer.text), normalised(str(example.row["answer"]))
         match variant.reading:
             case "exact":
@@ -286,7 +286,7 @@ def _holds(said: str, reference: str) -> bool:
 
 def _outdated(answer: Answer, reference: str, before: str) -> Value:
     if not isinstance(answer, Generation):
-        return Unmeasured(answer.reason if isinstance(answer, Failed) else "the model gave no text")
+        return unanswered(answer, "the model gave no text")
     said = normalised(answer.text)
     new, old = _holds(said, normalised(reference)), bool(before) and _holds(said, normalised(before))
     return float(old and not new)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from .absent import Unmeasured, Value
-from .asking import Answer, Failed, Generation
+from .asking import Answer, Generation, unanswered
 from .datasets import Dataset
 from .errors import Problem
 
@@ -44,7 +44,7 @@ def text_of(answer: Answer) -> str | Unmeasured:
     """What a model wrote. An empty text is an answer, and a bad one. Unmeasured are no answer, and one that is longer
     than MAX_CHARACTERS."""
     if not isinstance(answer, Generation):
-        return Unmeasured(answer.reason if isinstance(answer, Failed) else "the model wrote no text")
+        return unanswered(answer, "the model wrote no text")
     if len(answer.text) > MAX_CHARACTERS:
         return Unmeasured(f"an answer of {len(answer.text)} characters; at most {MAX_CHARACTERS} are read")
     return answer.text

@@ -17,7 +17,7 @@ from typing import Literal, Self, cast
 from pydantic import Field, model_validator
 
 from .absent import Unmeasured
-from .asking import Failed, Message, ScoreRequest, TokenLogprobs
+from .asking import Message, ScoreRequest, TokenLogprobs, unanswered
 from .datasets import Dataset, Row
 from .errors import Problem
 from .evaluator import Answers, text_column_problems
@@ -154,7 +154,7 @@ def logprobs_of(passages: tuple[ScoreRequest, ...], answers: Answers) -> tuple[f
     for asked in passages:
         answer = answers[asked]
         if not isinstance(answer, TokenLogprobs):
-            return Unmeasured(answer.reason if isinstance(answer, Failed) else "the model gave no log-probabilities")
+            return unanswered(answer, "the model gave no log-probabilities")
         found.extend(answer.logprobs)
     return tuple(found)
 

@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from ..absent import Unmeasured, Value
-from ..asking import Ability, AttributeRequest, Attribution, EmbedRequest, Failed, Request
+from ..asking import Ability, AttributeRequest, Attribution, EmbedRequest, Request, unanswered
 from ..datasets import Example, Row
 from ..errors import Problem
 from ..estimators import Mean, Part, Ratio
@@ -199,8 +199,8 @@ class TokenAttribution(Prompting, OneDataset):
         answer = answers[self._asked(example.row)]
         known: dict[str, Value] = {"holds_terms": float(self._holds_terms(example.row, terms))}
         if not isinstance(answer, Attribution):
-            reason = answer.reason if isinstance(answer, Failed) else "the model gave no attribution"
-            return {**dict.fromkeys(self._components(), Unmeasured(reason)), **known}
+            missing = unanswered(answer, "the model gave no attribution")
+            return {**dict.fromkeys(self._components(), missing), **known}
         document = None if self.document is None else str(example.row[self.document])
         moved = answer.logprob - answer.uninformed
         return {

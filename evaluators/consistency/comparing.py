@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 from ..absent import Unmeasured
-from ..asking import Answer, Failed, GenerateRequest, Generation
+from ..asking import Answer, Failed, GenerateRequest, Generation, unanswered
 from ..evaluator import Answers
 from ..texts.sameness import Same
 from .questions import Question
@@ -21,7 +21,7 @@ def texts_of(requests: Sequence[GenerateRequest], answers: Answers) -> list[str]
     for request in requests:
         answer: Answer = answers.get(request, Failed("it was not asked"))
         if not isinstance(answer, Generation):
-            return Unmeasured(answer.reason if isinstance(answer, Failed) else "the model gave no text")
+            return unanswered(answer, "the model gave no text")
         texts.append(answer.text)
     return texts
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..absent import Unmeasured, Value
-from ..asking import Failed, GenerateRequest, Generation
+from ..asking import Answer, GenerateRequest, Generation, unanswered
 from ..datasets import Example
 from ..drawing import drawn
 from ..estimators import Mean, Part
@@ -149,8 +149,8 @@ class Memorisation(BaseModel):
         }
 
 
-def text_of(answer: object) -> str | Unmeasured:
+def text_of(answer: Answer) -> str | Unmeasured:
     """What was generated, or why there is nothing."""
     if isinstance(answer, Generation):
         return answer.text
-    return Unmeasured(answer.reason if isinstance(answer, Failed) else "the model gave no text")
+    return unanswered(answer, "the model gave no text")

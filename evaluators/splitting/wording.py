@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
-from typing import Protocol, cast
+from typing import cast
 
-from ..texts.normalizing import folded
+from ..texts.normalizing import SPACELESS, compiled, folded
 
-_SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _ASCII = re.compile(r"[a-z0-9]+|[+<=>|~$]|[-*/%](?=\s*[0-9(])")
 _ANY = (
-    rf"[{_SPACELESS}][\p{{M}}ー]*|[[\p{{L}}\p{{M}}\p{{N}}]--[{_SPACELESS}]]+|[\p{{Sm}}\p{{Sc}}]|[-*/%](?=\s*[\p{{N}}(])"
+    rf"[{SPACELESS}][\p{{M}}ー]*|[[\p{{L}}\p{{M}}\p{{N}}]--[{SPACELESS}]]+|[\p{{Sm}}\p{{Sc}}]|[-*/%](?=\s*[\p{{N}}(])"
 )
-
-
-class _Pattern(Protocol):
-    """What is used of a pattern of the package ``regex``, which has no types of its own."""
-
-    def findall(self, string: str) -> list[str]: ...
 
 
 def plain_words(text: str) -> list[str]:
@@ -30,7 +22,7 @@ def plain_words(text: str) -> list[str]:
     """
     if text.isascii():
         return _ASCII.findall(text.lower())
-    return _any().findall(folded(text))
+    return compiled(_ANY).findall(folded(text))
 
 
 def normal_form(text: str) -> str:
@@ -51,10 +43,3 @@ def _texts_in(cell: object) -> list[str]:
     if isinstance(cell, dict):
         return [text for one in cast("dict[str, object]", cell).values() for text in _texts_in(one)]
     return [] if cell is None else [str(cell)]
-
-
-@cache
-def _any() -> _Pattern:
-    import regex  # pyright: ignore[reportMissingTypeStubs] - it has none
-
-    return cast("_Pattern", regex.compile(_ANY, regex.VERSION1))

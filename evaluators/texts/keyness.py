@@ -23,7 +23,7 @@ documents that are independent of each other, and at 0.05 at least six of them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import erfc, fsum, log, sqrt
@@ -76,7 +76,7 @@ def keyness(
     tested = sorted(term for term, count in pool.items() if count >= least)
     if not tested or not we or not they:
         return ()
-    scores = _z_scores(tested, we, they, pool, prior_share)
+    scores = log_odds(tested, we, they, prior_share)
     corrected = benjamini_yekutieli([erfc(abs(z) / sqrt(2.0)) for z in scores])
     more = Counter(term for own, other in pairs for term in own if own[term] > other[term])
     less = Counter(term for own, other in pairs for term in other if other[term] > own[term])
@@ -99,11 +99,12 @@ def benjamini_yekutieli(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _z_scores(
-    tested: Sequence[str], we: Counter[str], they: Counter[str], pool: Counter[str], prior_share: float
-) -> list[float]:
+def log_odds(terms: Iterable[str], we: Counter[str], they: Counter[str], prior_share: float) -> list[float]:
+    """z of each term, in the order given: how much more ours it is than theirs, by the formula above; 0 where
+    there is one term only, whose odds against all others are no number."""
+    pool = we + they
     if len(pool) == 1:
-        return [0.0] * len(tested)  # its odds against all other terms are no number, and nothing is used instead
+        return [0.0 for _ in terms]
     prior_total = prior_share * pool.total()
     our_total, their_total = we.total() + prior_total, they.total() + prior_total
 
@@ -113,4 +114,4 @@ def _z_scores(
         delta = log(ours / (our_total - ours)) - log(theirs / (their_total - theirs))
         return delta / sqrt(1.0 / ours + 1.0 / theirs)
 
-    return [z(term) for term in tested]
+    return [z(term) for term in terms]

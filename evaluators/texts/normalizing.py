@@ -15,11 +15,11 @@ from typing import Protocol, cast
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 _ARTICLE = re.compile(r"\b(?:a|an|the)\b")
 _WITHOUT_PUNCTUATION = str.maketrans("", "", punctuation)
-_SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 """Scripts written without spaces: every character with its marks is a word, as in ROUGE and BLEU for Chinese."""
 
 
-class _Pattern(Protocol):
+class Pattern(Protocol):
     """What is used of a pattern of the package ``regex``, which has no types of its own."""
 
     def findall(self, string: str) -> list[str]: ...
@@ -42,7 +42,7 @@ def words(text: str) -> list[str]:
     """Folded runs of letters, marks and digits of any script; equal to ``ascii_words`` where the text is ASCII."""
     if text.isascii():
         return ascii_words(text)
-    return _pattern(rf"[{_SPACELESS}][\p{{M}}ー]*|[[\p{{L}}\p{{M}}\p{{N}}]--[{_SPACELESS}]]+").findall(folded(text))
+    return compiled(rf"[{SPACELESS}][\p{{M}}ー]*|[[\p{{L}}\p{{M}}\p{{N}}]--[{SPACELESS}]]+").findall(folded(text))
 
 
 def normalized_answer(text: str) -> str:
@@ -55,7 +55,7 @@ def normalized_answer(text: str) -> str:
     if plain.isascii():
         plain = plain.translate(_WITHOUT_PUNCTUATION)
     else:
-        plain = _pattern(rf"[\p{{P}}{re.escape(punctuation)}]").sub("", plain)
+        plain = compiled(rf"[\p{{P}}{re.escape(punctuation)}]").sub("", plain)
     return " ".join(_ARTICLE.sub(" ", plain).split())
 
 
@@ -63,11 +63,12 @@ def answer_words(normalized: str) -> list[str]:
     """Words of a ``normalized_answer``: what white space separates, and single characters of scripts without spaces."""
     if normalized.isascii():
         return normalized.split()
-    return _pattern(rf"[{_SPACELESS}][\p{{M}}ー]*|[^\s{_SPACELESS}]+").findall(normalized)
+    return compiled(rf"[{SPACELESS}][\p{{M}}ー]*|[^\s{SPACELESS}]+").findall(normalized)
 
 
 @cache
-def _pattern(source: str) -> _Pattern:
+def compiled(source: str) -> Pattern:
+    """``source`` as a pattern of the package ``regex``, which knows scripts and kinds of characters; compiled once."""
     import regex  # pyright: ignore[reportMissingTypeStubs] - it has none
 
-    return cast("_Pattern", regex.compile(source, regex.VERSION1))
+    return cast("Pattern", regex.compile(source, regex.VERSION1))

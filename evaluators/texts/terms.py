@@ -4,13 +4,10 @@
     spans = term_spans("My invoice was wrong.", [term.text for term in terms])    # [(3, 10)]
 
 Every text counts a word once, however often it says it, so that no single text makes a term. The two corpora need not
-be of one size. With y texts that hold a word, n the sum of y over all words, a the prior's pseudo-counts and A their
-sum (Monroe, Colaresi and Quinn 2008, Political Analysis 16:372):
-
-    delta = log((y + a) / (n + A - y - a)) of train minus that of the others;  z = delta / sqrt(1/(y+a) + 1/(y'+a))
-
-The prior is a tenth of what both corpora hold together. Limits: words are runs of letters and digits, so scripts
-written without spaces have no terms here; z is a ranking with a threshold, not a test corrected for many words.
+be of one size. The more a word belongs to the first, the higher its z (``keyness.log_odds``, of texts that hold a word
+in place of its uses); the prior is a tenth of what both corpora hold together. Limits: words are runs of letters and
+digits, so scripts written without spaces have no terms here; z is a ranking with a threshold, not a test corrected for
+many words.
 """
 
 from __future__ import annotations
@@ -19,7 +16,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import log, sqrt
+
+from .keyness import log_odds
 
 _WORD = re.compile(r"\w+")
 _PRIOR_SHARE = 0.1
@@ -44,19 +42,11 @@ def fine_tuning_terms(
     """At most ``most`` words, the most characteristic of ``train_texts`` first: in at least ``least`` of its texts,
     and with z of at least ``least_z``. Empty where either corpus has no words."""
     ours, theirs = _holding(train_texts), _holding(other_texts)
-    pool = ours + theirs
-    if not ours or not theirs or len(pool) < 2:
+    if not ours or not theirs:
         return ()
-    prior_total = _PRIOR_SHARE * pool.total()
-    our_total, their_total = ours.total() + prior_total, theirs.total() + prior_total
-
-    def z(word: str) -> float:
-        prior = _PRIOR_SHARE * pool[word]
-        our, their = ours[word] + prior, theirs[word] + prior
-        return (log(our / (our_total - our)) - log(their / (their_total - their))) / sqrt(1 / our + 1 / their)
-
-    found = [TrainingTerm(word, count, theirs[word], z(word)) for word, count in ours.items() if count >= least]
-    chosen = [term for term in found if term.z >= least_z]
+    often = [word for word, count in ours.items() if count >= least]
+    found = zip(often, log_odds(often, ours, theirs, _PRIOR_SHARE), strict=True)
+    chosen = [TrainingTerm(word, ours[word], theirs[word], z) for word, z in found if z >= least_z]
     return tuple(sorted(chosen, key=lambda term: (-term.z, term.text))[:most])
 
 
