@@ -11,7 +11,7 @@ from typing import Literal
 
 from .absent import Unmeasured
 
-Ability = Literal["generates", "scores_tokens", "attributes", "embeds", "entails"]
+Ability = Literal["generates", "scores_tokens", "chooses", "attributes", "embeds", "entails"]
 """What a model may be able to do. A metric that needs an ability the model lacks is ``Unmeasured``."""
 
 
@@ -53,6 +53,8 @@ class GenerateRequest:
 
     ``temperature`` 0 is greedy. ``sample`` numbers repeated draws of one prompt, and with ``seed`` makes them
     different requests. Generation ends at any of ``stop`` (which is cut off), at EOS, or after ``max_new_tokens``.
+    ``schema`` is a JSON Schema, as text, that the text should follow: a wish, which an endpoint that knows structured
+    output is told and no other model. Whoever reads the text must check it.
     """
 
     prompt: Prompt
@@ -62,10 +64,27 @@ class GenerateRequest:
     top_p: float = 1.0
     sample: int = 0
     seed: int = 0
+    schema: str | None = None
 
     @property
     def needs(self) -> Ability:
         return "generates"
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseRequest:
+    """Ask how likely the answer is to begin with each of ``options``, given ``prompt``.
+
+    A model that scores tokens is asked for the log-likelihood of each option; an endpoint that gives the likeliest
+    first tokens of an answer is asked for those, and options should be single tokens.
+    """
+
+    prompt: Prompt
+    options: tuple[str, ...]
+
+    @property
+    def needs(self) -> Ability:
+        return "chooses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +129,7 @@ class EntailRequest:
         return "entails"
 
 
-Request = ScoreRequest | GenerateRequest | AttributeRequest | EmbedRequest | EntailRequest
+Request = ScoreRequest | GenerateRequest | ChooseRequest | AttributeRequest | EmbedRequest | EntailRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +150,14 @@ class Generation:
     text: str
     finish: Literal["stop", "length"]
     tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Natural-log probability of each option, in their order. Of an option that an endpoint did not list among the
+    likeliest tokens, the most that it can have been."""
+
+    logprobs: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +206,7 @@ class Failed:
     reason: str
 
 
-Answer = TokenLogprobs | Generation | Attribution | Embedding | Entailment | Failed
+Answer = TokenLogprobs | Generation | Choice | Attribution | Embedding | Entailment | Failed
 
 
 def unanswered(answer: Answer, otherwise: str) -> Unmeasured:

@@ -1,0 +1,1 @@
+"""People who rate: what they are shown, and what they said."""
