@@ -10,7 +10,7 @@ import numpy as np
 
 from .absent import Unmeasured, Value
 from .estimators import Part, PartDifference
-from .metrics import Metric
+from .metrics import Metric, Subject
 from .scores import EvaluatorScores
 from .statistics import Estimate
 
@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 Measured = Estimate | Unmeasured
 
 
+_OF_PAIRS = Unmeasured("it compares two models, and no model has a value of its own")
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A baseline's own value, and candidate minus baseline paired by example."""
+    """A baseline's own value, and candidate minus baseline paired by example. Of a metric about pairs, ``difference``
+    is the value of the candidate beside that baseline, and the baseline has none of its own."""
 
     baseline: Measured
     difference: Measured
@@ -45,6 +49,7 @@ class Measurement:
     candidate: Measured
     comparisons: Mapping[str, Comparison]
     slice: Mapping[str, str] = field(default_factory=dict[str, str])
+    subject: Subject = "model"
 
     @property
     def coverage(self) -> float:
@@ -64,8 +69,9 @@ def measure(
     """Estimate ``metric`` from ``scores``. Pure and deterministic: the same scores and seed give the same bits."""
     chosen = _concerned(metric, scores, _chosen(scores, slice_by or {}))
     groups = _groups(scores, chosen)
-    columns = {role: _columns(metric, scores.columns[role], chosen) for role in scores.columns}
-    first_reasons = {role: _first_reason(metric, scores.columns[role], chosen) for role in scores.columns}
+    roles = [role for role in scores.columns if _tells(metric, role)]
+    columns = {role: _columns(metric, scores.columns[role], chosen) for role in roles}
+    first_reasons = {role: _first_reason(metric, scores.columns[role], chosen) for role in roles}
     scored = {role: int((~_missing(values)).sum()) if chosen else 0 for role, values in columns.items()}
 
     def usable(role: str) -> Columns | Unmeasured:
@@ -74,11 +80,14 @@ def measure(
             where = f" in the part {part!r}" if part else ""
             return Unmeasured(f"no example{where} has {_spelled(slice_by)}" if slice_by else f"no examples{where}")
         if scored[role] < min_coverage * len(chosen) or not scored[role]:
+            who = {"model": f"{role} was", "pair": f"the candidate beside the {role} was", "run": "it was"}[
+                metric.subject
+            ]
             return Unmeasured(
-                f"{role} was scored on {scored[role]} of {len(chosen)} examples, below the coverage floor "
+                f"{who} scored on {scored[role]} of {len(chosen)} examples, below the coverage floor "
                 f"{min_coverage:g}; first reason: {first_reasons[role]}"
             )
-        return metric.estimator.impute(columns[role], best=role != "candidate")
+        return metric.estimator.impute(columns[role], best=metric.subject == "model" and role != "candidate")
 
     filled = {role: usable(role) for role in columns}
 
@@ -96,6 +105,12 @@ def measure(
             return theirs
         return metric.estimator.difference(ours, theirs, groups, confidence, seed)
 
+    def compared(role: str) -> Comparison:
+        if metric.subject == "pair":
+            return Comparison(_OF_PAIRS, estimate(role))
+        return Comparison(estimate(role), difference(role))
+
+    candidate = _OF_PAIRS if metric.subject == "pair" else Unmeasured("the candidate was not asked")
     return Measurement(
         metric=f"{scores.evaluator}.{metric.name}",
         higher_is_better=metric.higher_is_better,
@@ -103,10 +118,16 @@ def measure(
         confidence=confidence,
         planned=len(chosen),
         scored=scored,
-        candidate=estimate("candidate") if "candidate" in filled else Unmeasured("the candidate was not asked"),
-        comparisons={role: Comparison(estimate(role), difference(role)) for role in columns if role != "candidate"},
+        candidate=estimate("candidate") if "candidate" in filled else candidate,
+        comparisons={role: compared(role) for role in columns if role != "candidate"},
         slice=dict(slice_by or {}),
+        subject=metric.subject,
     )
+
+
+def _tells(metric: Metric, role: str) -> bool:
+    """Whether the metric's values stand in the column of ``role``."""
+    return {"model": True, "pair": role != "candidate", "run": role == "candidate"}[metric.subject]
 
 
 def _spelled(slice_by: Mapping[str, str] | None) -> str:

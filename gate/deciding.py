@@ -7,7 +7,7 @@ Promotion needs positive proof. Every comparison below is written so that a miss
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from math import isfinite
 from typing import Literal
@@ -46,7 +46,8 @@ _WORST_FIRST: tuple[Literal["failed", "unmeasured", "inconclusive", "passed"], .
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One comparison of one rule. ``against`` is None where the candidate's own value is bounded.
+    """One comparison of one rule. ``against`` is None where the candidate's own value is bounded, else the baseline
+    that it is compared with, or beside which it was measured.
 
     ``bound`` is in the unit of the measured value or difference; ``side`` says on which side of it good values lie.
     ``needed`` is about how many examples would settle an inconclusive check, None where that cannot be said.
@@ -76,18 +77,41 @@ class RuleResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Required:
+    """What a rule requires of another metric: ``least``, compared with the point value of ``measurement``.
+    ``otherwise`` says what is wrong where it is less."""
+
+    metric: str
+    least: float
+    otherwise: str
+    measurement: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person said of a decision to hold. ``approve`` answers for every rule that is not settled, as a waiver
+    does; rules that failed stay failed. ``block`` blocks. There is no default."""
+
+    verdict: Literal["approve", "block"]
+    reviewer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """What a decision must know besides measurements.
 
     ``identical`` names baselines whose files are the candidate's own. ``has_champion`` is False for a first model.
     ``today`` is the day on which waivers are judged, pinned when the run started. ``champion_moved`` says where the
     champion alias was found just before promotion, if that was no longer where it pointed when the run began.
+    ``review`` is a person's, where one was asked for and given.
     """
 
     has_champion: bool
     identical: tuple[str, ...]
     today: date
     champion_moved: str | None = None
+    review: Review | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +123,25 @@ class Decision:
     results: tuple[RuleResult, ...]
 
 
-def decide(rules: Sequence[Rule], measurements: Mapping[int, Measurement], circumstances: Circumstances) -> Decision:
-    """``measurements[i]`` belongs to ``rules[i]``; a rule without one is unmeasured."""
-    results = tuple(_judge(index, rule, measurements.get(index), circumstances) for index, rule in enumerate(rules))
+def decide(
+    rules: Sequence[Rule],
+    measurements: Mapping[int, Measurement],
+    circumstances: Circumstances,
+    required: Mapping[int, Sequence[Required]] | None = None,
+) -> Decision:
+    """``measurements[i]`` belongs to ``rules[i]``, and so does what it requires; a rule without one is unmeasured."""
+    needs = required or {}
+    results = tuple(
+        _judge(index, rule, measurements.get(index), needs.get(index, ()), circumstances)
+        for index, rule in enumerate(rules)
+    )
+    review = circumstances.review
     blocking = [result for result in results if result.rule.severity == "block"]
     failed = [result for result in blocking if result.outcome == "failed"]
     if failed:
         return Decision("block", _sentence("Block", failed), results)
+    if review is not None and review.verdict == "block":
+        return Decision("block", f"Block: {_reviewed(review)}.", results)
     if circumstances.identical:
         names = " and ".join(circumstances.identical)
         return Decision("hold", f"Hold: the candidate's files are identical to the {names}'s.", results)
@@ -121,8 +157,16 @@ def decide(rules: Sequence[Rule], measurements: Mapping[int, Measurement], circu
     return Decision("promote", _promoted(passed, results, circumstances), results)
 
 
-def _judge(index: int, rule: Rule, measurement: Measurement | None, circumstances: Circumstances) -> RuleResult:
+def _judge(
+    index: int,
+    rule: Rule,
+    measurement: Measurement | None,
+    required: Sequence[Required],
+    circumstances: Circumstances,
+) -> RuleResult:
     checks = _checks(rule, measurement, circumstances)
+    if (unmet := _unmet(required)) is not None:
+        checks = tuple(replace(check, measured=unmet, outcome="unmeasured", needed=None) for check in checks)
     outcome: Outcome = "unmeasured"
     for worst in _WORST_FIRST:
         if any(check.outcome == worst for check in checks):
@@ -135,16 +179,38 @@ def _judge(index: int, rule: Rule, measurement: Measurement | None, circumstance
             note = f"waived by {waiver.owner} until {waiver.expires}: {waiver.reason}"
             return RuleResult(index, rule, "waived", checks, f"{sentence}; {note}")
         sentence = f"{sentence}; the waiver of {waiver.owner} expired on {waiver.expires}"
+    review = circumstances.review
+    unsettled = rule.severity == "block" and outcome in ("inconclusive", "unmeasured")
+    if unsettled and review is not None and review.verdict == "approve":
+        return RuleResult(index, rule, "waived", checks, f"{sentence}; {_reviewed(review)}")
     return RuleResult(index, rule, outcome, checks, sentence)
+
+
+def _unmet(required: Sequence[Required]) -> Unmeasured | None:
+    """Why a rule may not rest on its metric, whatever that says. What is required must be seen to be there."""
+    for one in required:
+        found = one.measurement.candidate
+        reason = one.otherwise or "which this rule requires"
+        if isinstance(found, Unmeasured):
+            return Unmeasured(f"{one.metric} of at least {one.least:g} is required, and was not measured: {found.reason}")
+        if not found.value >= one.least:
+            return Unmeasured(f"{one.metric} is {found.value:.3g}, not at least {one.least:g}: {reason}")
+    return None
+
+
+def _reviewed(review: Review) -> str:
+    said = {"approve": "approved", "block": "blocked"}[review.verdict]
+    return f"{said} by {review.reviewer} in review: {review.reason}"
 
 
 def _checks(rule: Rule, measurement: Measurement | None, circumstances: Circumstances) -> tuple[Check, ...]:
     if measurement is None:
         return (Check(None, 0.0, "at least", Unmeasured(f"no evaluator measured {rule.metric}"), "unmeasured"),)
-    if rule.min is not None:
-        return (_check(rule, None, rule.min, "at least", measurement.candidate, measurement.planned),)
-    if rule.max is not None:
-        return (_check(rule, None, rule.max, "at most", measurement.candidate, measurement.planned),)
+    if measurement.subject != "pair":
+        if rule.min is not None:
+            return (_check(rule, None, rule.min, "at least", measurement.candidate, measurement.planned),)
+        if rule.max is not None:
+            return (_check(rule, None, rule.max, "at most", measurement.candidate, measurement.planned),)
     least = (rule.min_change or 0.0) - (rule.margin or 0.0)
     if rule.against is not None:
         wanted = [rule.against]
@@ -158,7 +224,11 @@ def _checks(rule: Rule, measurement: Measurement | None, circumstances: Circumst
             difference: Estimate | Unmeasured = Unmeasured(absent)
         else:
             difference = comparison.difference
-        if measurement.higher_is_better:
+        if rule.min is not None:
+            checks.append(_check(rule, baseline, rule.min, "at least", difference, measurement.planned))
+        elif rule.max is not None:
+            checks.append(_check(rule, baseline, rule.max, "at most", difference, measurement.planned))
+        elif measurement.higher_is_better:
             checks.append(_check(rule, baseline, least, "at least", difference, measurement.planned))
         else:
             checks.append(_check(rule, baseline, -least, "at most", difference, measurement.planned))
@@ -202,7 +272,10 @@ def _rule_sentence(rule: Rule, outcome: Outcome, checks: Sequence[Check], measur
     estimate = check.measured
     metric = rule.metric + "".join(f" for {column} {value!r}" for column, value in rule.slice.items())
     shown = f"{estimate.value:.4g} [{estimate.interval.low:.4g}, {estimate.interval.high:.4g}]"
-    what = metric if check.against is None else f"{metric} minus the {check.against}'s"
+    what = metric
+    if check.against is not None:
+        of_pair = measurement is not None and measurement.subject == "pair"
+        what = f"{metric} against the {check.against}" if of_pair else f"{metric} minus the {check.against}'s"
     if rule.confidence == "none":
         shown = f"{estimate.value:.4g} (point estimate)"
     relation = {
@@ -231,6 +304,8 @@ def _promoted(passed: Sequence[RuleResult], results: Sequence[RuleResult], circu
         parts.append(f"{waived} waived")
     if warned:
         parts.append(f"{warned} warning" + ("s" if warned > 1 else ""))
+    if circumstances.review is not None:
+        parts.append(_reviewed(circumstances.review))
     if not circumstances.has_champion:
         parts.append("first model, judged against its base alone")
     return "; ".join(parts) + "."

@@ -21,8 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.errors import EvaluationError, Problem
 from finetune_gate.evaluators.measurement import Measured, Measurement
+from finetune_gate.evaluators.metrics import Subject
 
-from .deciding import Check, Outcome, RuleResult, Verdict
+from .deciding import Check, Outcome, Review, RuleResult, Verdict
 from .gate_file.rules import Severity
 from .pins import ModelPin, Role
 
@@ -57,7 +58,7 @@ MeasuredRecord = EstimateRecord | UnmeasuredRecord
 
 
 class ComparisonRecord(_Part):
-    """A baseline's own value, and candidate minus baseline."""
+    """A baseline's own value, and candidate minus baseline; of a metric about pairs, the pair's value."""
 
     baseline: MeasuredRecord
     difference: MeasuredRecord
@@ -75,6 +76,7 @@ class MeasurementRecord(_Part):
     scored: dict[str, int]
     candidate: MeasuredRecord
     comparisons: dict[str, ComparisonRecord]
+    subject: Subject = "model"
 
 
 class CheckRecord(_Part):
@@ -202,6 +204,14 @@ class RunRecord(_Part):
     action: ActionRecord | None = None
 
 
+class ReviewRecord(_Part):
+    """What a person said of a decision to hold."""
+
+    verdict: Literal["approve", "block"]
+    reviewer: str
+    reason: str
+
+
 class DecisionRecord(_Part):
     """``decision`` and the ground it stands on. ``today`` is the day on which waivers were judged."""
 
@@ -214,6 +224,7 @@ class DecisionRecord(_Part):
     models: tuple[ModelRecord, ...]
     champion_note: str
     champion_moved: str | None = None
+    review: ReviewRecord | None = None
     identical: tuple[str, ...]
     datasets: tuple[DatasetRecord, ...]
     evaluators: tuple[EvaluatorRecord, ...]
@@ -300,6 +311,7 @@ def measurement_record(measurement: Measurement) -> MeasurementRecord:
         higher_is_better=measurement.higher_is_better,
         unit=measurement.unit,
         slice=dict(measurement.slice),
+        subject=measurement.subject,
         confidence=measurement.confidence,
         planned=measurement.planned,
         scored=dict(measurement.scored),
@@ -311,6 +323,12 @@ def measurement_record(measurement: Measurement) -> MeasurementRecord:
             for role, comparison in measurement.comparisons.items()
         },
     )
+
+
+def review_record(review: Review | None) -> ReviewRecord | None:
+    if review is None:
+        return None
+    return ReviewRecord(verdict=review.verdict, reviewer=review.reviewer, reason=review.reason)
 
 
 def rule_record(result: RuleResult, measurement: int | None) -> RuleRecord:

@@ -37,6 +37,7 @@ def load_gate_file(path: Path) -> Gate:
     problems += _unknown_names(document, evaluators)
     if settings is not None:
         problems += _empty_bounds(document, settings.rules, evaluators)
+        problems += _wrong_subjects(document, settings.rules, evaluators)
     if problems or settings is None:
         raise ConfigurationError(*problems)
     digest = hashlib.sha256(document.content).hexdigest()
@@ -246,6 +247,32 @@ def _empty_bounds(document: Document, rules: Sequence[Rule], evaluators: Mapping
         if expected:
             where = _place(document, ("rules", index, key))
             problems.append(Problem(where, f"{found:g} for {rule.metric}", expected, "as it is, it decides nothing"))
+    return problems
+
+
+def _wrong_subjects(document: Document, rules: Sequence[Rule], evaluators: Mapping[str, Evaluator]) -> list[Problem]:
+    """Bounds that make no sense for what a metric is about, and requirements that cannot be looked up."""
+    metrics = _metrics(evaluators)
+    problems: list[Problem] = []
+    for index, rule in enumerate(rules):
+        metric = metrics.get(rule.metric)
+        if metric is None:
+            continue
+        about = {"model": "each model", "pair": "the candidate beside a baseline", "run": "the run as a whole"}
+        if rule.min_change is not None and metric.subject != "model":
+            where = _place(document, ("rules", index, "min_change"))
+            found = f"{rule.min_change:g} for {rule.metric}, which is about {about[metric.subject]}"
+            problems.append(Problem(where, found, "min or max"))
+        elif rule.against is not None and rule.min_change is None and metric.subject != "pair":
+            where = _place(document, ("rules", index, "against"))
+            found = f"{rule.against!r}, and {'min' if rule.min is not None else 'max'} bounds the candidate's own value"
+            problems.append(Problem(where, found, "min_change, or no against"))
+        for name in rule.requires:
+            where = _place(document, ("rules", index, "requires", name))
+            if name not in metrics:
+                problems.append(Problem(where, f"unknown metric {name!r}", way_out=suggestion(name, metrics)))
+            elif metrics[name].subject == "pair":
+                problems.append(Problem(where, f"{name!r} is about pairs of models", "a metric with one value"))
     return problems
 
 

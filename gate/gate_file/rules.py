@@ -29,7 +29,11 @@ class Rule(BaseModel):
     Exactly one of ``min``, ``max`` and ``min_change``. ``min`` and ``max`` bound the candidate's own value.
     ``min_change`` bounds the *improvement* over the baseline, in the metric's own direction, as MLflow's
     ``MetricThreshold`` does; with ``margin`` it becomes a non-inferiority test: worse by less than the margin passes.
-    Without ``against``, a change is compared with the base and, where there is one, the champion.
+    Without ``against``, a change is compared with the base and, where there is one, the champion. So is a metric about
+    pairs of models, such as a win rate, which ``min`` and ``max`` bound in each pair.
+
+    ``requires``: without these least values of other metrics the rule is unmeasured, whatever its own metric says. A
+    judge's rule may require that the judge agrees with people, for example.
 
     ``confidence`` is one-sided: a rule passes where the interval's end towards the bound lies on the good side of it.
     ``none`` compares point estimates, and the report says so.
@@ -50,7 +54,13 @@ class Rule(BaseModel):
     confidence: Annotated[float, Field(gt=0.5, lt=1)] | Literal["none"] = Field(
         default=0.95, description="one-sided confidence of the interval that decides"
     )
-    min_coverage: Share = Field(default=0.99, description="least share of examples that must really be scored")
+    min_coverage: Share | None = Field(
+        default=None, description="least share of examples that must really be scored; 0.99, where a judge scores 0.95"
+    )
+    requires: dict[str, Finite] = Field(
+        default_factory=dict,
+        description="least values of other metrics, without which this rule is unmeasured: {ab_judge.alt_test: 0.5}",
+    )
     waiver: Waiver | None = None
 
     @model_validator(mode="after")
@@ -60,18 +70,17 @@ class Rule(BaseModel):
             raise ValueError(f"{' and '.join(given) or 'no bound'} given; expected exactly one of min, max, min_change")
         if self.min_change is None and self.margin is not None:
             raise ValueError("margin goes with min_change")
-        if self.min_change is None and self.against is not None:
-            raise ValueError("against goes with min_change: min and max bound the candidate's own value")
         return self
 
     @property
     def text(self) -> str:
         """The rule in one line, as reports show it."""
         where = "".join(f" [{column}={value}]" for column, value in self.slice.items())
+        beside = f" against {self.against}" if self.against else ""
         if self.min is not None:
-            return f"{self.metric}{where} >= {self.min:g}"
+            return f"{self.metric}{where} >= {self.min:g}{beside}"
         if self.max is not None:
-            return f"{self.metric}{where} <= {self.max:g}"
+            return f"{self.metric}{where} <= {self.max:g}{beside}"
         least = (self.min_change or 0.0) - (self.margin or 0.0)
         versus = self.against or "base and champion"
         if least > 0:

@@ -55,7 +55,7 @@ def plan_rules(gate: Gate, data: Datasets, known: Mapping[Role, Mapping[Request,
                 metric,
                 scores(evaluator.title, role),
                 confidence=0.95 if rule.confidence == "none" else rule.confidence,
-                min_coverage=rule.min_coverage,
+                min_coverage=metric.min_coverage if rule.min_coverage is None else rule.min_coverage,
                 slice_by=rule.slice,
                 seed=gate.file.execution.seed,
             ).candidate

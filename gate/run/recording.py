@@ -24,6 +24,7 @@ from ..record import (
     canonical_json,
     measurement_record,
     model_record,
+    review_record,
     rule_record,
 )
 from .finding_files import findings_digest
@@ -42,13 +43,14 @@ def build_record(
         model=gate.file.model,
         decision=decided.decision.verdict,
         sentence=decided.decision.sentence,
-        rules=tuple(rule_record(result, decided.rests_on[result.index]) for result in decided.decision.results),
-        measurements=tuple(measurement_record(measurement) for measurement in decided.measurements),
+        rules=tuple(rule_record(result, decided.measured.rests_on[result.index]) for result in decided.decision.results),
+        measurements=tuple(measurement_record(measurement) for measurement in decided.measured.measurements),
         models=tuple(
             model_record(pin, decided.answers.facts.get(name, {})) for name, pin in resolved.pins.by_name().items()
         ),
         champion_note=resolved.pins.champion_note,
         champion_moved=decided.circumstances.champion_moved,
+        review=review_record(decided.circumstances.review),
         identical=resolved.identical,
         datasets=tuple(
             DatasetRecord(name=name, file=gate.file.data[name].path, digest=found.digest, rows=len(found.examples))

@@ -9,10 +9,9 @@ from pathlib import Path
 
 from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.findings import Findings
-from finetune_gate.evaluators.measurement import Measurement
 from finetune_gate.evaluators.scores import ScoreTable
 
-from ..deciding import Circumstances, Decision
+from ..deciding import Circumstances, Decision, Review
 from ..gate_file import Gate
 from ..home import default_home
 from ..models.protocol import JsonScalar
@@ -20,6 +19,7 @@ from ..pins import Pins, Role
 from ..record import DecisionRecord
 from ..registry import Promoter, Registry
 from .answering import Answered
+from .measuring import Measured
 
 RECORD_FILE = "decision-record.json"
 SCORES_FILE = "scores.parquet"
@@ -34,7 +34,7 @@ class GateRequest:
 
     ``candidate`` is ``7``, ``@alias``, ``latest`` or a ``models:/`` URI. ``base`` overrides the gate file's.
     ``dry_run`` decides and reports, and changes nothing in the registry. ``out`` gets one folder per run.
-    ``trigger`` and ``actor`` go into the record.
+    ``trigger`` and ``actor`` go into the record. ``review`` is a person's, of an earlier decision to hold.
     """
 
     gate_file: Path
@@ -46,6 +46,7 @@ class GateRequest:
     home: Path = field(default_factory=default_home)
     trigger: str = "library"
     actor: str = "unknown"
+    review: Review | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +88,11 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with every measurement; rule ``i`` rests on ``measurements[rests_on[i]]``."""
+    """A decision with everything that was measured for it."""
 
     decision: Decision
     circumstances: Circumstances
-    measurements: tuple[Measurement, ...]
-    rests_on: tuple[int, ...]
+    measured: Measured
     answers: ModelAnswers
 
 

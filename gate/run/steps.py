@@ -14,7 +14,7 @@ from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 
 from ..answers import ModelKey, StoreLimits, open_answers, shared_answers
-from ..deciding import Circumstances
+from ..deciding import Circumstances, Decision
 from ..deciding import decide as decide_rules
 from ..gate_file import Gate, load_data, load_gate_file
 from ..history import earlier_uses
@@ -29,7 +29,7 @@ from ..registry.registered import Spelling, parse_spelling
 from ..reports import render_html, render_markdown
 from .answering import Asking, answer_plan
 from .finding_files import write_findings
-from .measuring import measure_gate
+from .measuring import Measured, measure_gate
 from .plan import Plan, make_plan
 from .recording import build_record, mlflow_metrics, run_key, run_name, run_params, run_tags
 from .score_files import write_scores
@@ -169,19 +169,19 @@ def score(resolved: Resolved, answers: ModelAnswers) -> Scored:
 
 def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable) -> Decided:
     """Pure: scores and rules in, decision out."""
-    measurements, rests_on = measure_gate(resolved.gate, table)
     circumstances = Circumstances(
-        has_champion=resolved.pins.champion is not None, identical=resolved.identical, today=resolved.today
+        has_champion=resolved.pins.champion is not None,
+        identical=resolved.identical,
+        today=resolved.today,
+        review=resolved.request.review,
     )
-    return Decided(
-        decision=decide_rules(
-            resolved.gate.rules, {i: measurements[at] for i, at in enumerate(rests_on)}, circumstances
-        ),
-        circumstances=circumstances,
-        measurements=measurements,
-        rests_on=rests_on,
-        answers=answers,
-    )
+    measured = measure_gate(resolved.gate, table)
+    return Decided(_decide(resolved, measured, circumstances), circumstances, measured, answers)
+
+
+def _decide(resolved: Resolved, measured: Measured, circumstances: Circumstances) -> Decision:
+    by_rule = {index: measured.measurements[at] for index, at in enumerate(measured.rests_on)}
+    return decide_rules(resolved.gate.rules, by_rule, circumstances, measured.required)
 
 
 def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[str, float]) -> Acted:
@@ -240,9 +240,9 @@ def publish(resolved: Resolved, acted: Acted, scored: Scored, seconds: Mapping[s
 def _decide_again(resolved: Resolved, decided: Decided, move: Move) -> Decided:
     """The champion is no longer the one that was compared with: the same evidence, under other circumstances."""
     circumstances = replace(decided.circumstances, champion_moved=move.detail)
-    by_rule = {index: decided.measurements[at] for index, at in enumerate(decided.rests_on)}
-    decision = decide_rules(resolved.gate.rules, by_rule, circumstances)
-    return replace(decided, decision=decision, circumstances=circumstances)
+    return replace(
+        decided, decision=_decide(resolved, decided.measured, circumstances), circumstances=circumstances
+    )
 
 
 def _action(move: Move) -> ActionRecord:
