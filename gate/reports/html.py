@@ -28,11 +28,11 @@ from .numbers import share_text
 from .plots import WIDTH, plots_of
 from .rows import (
     DECISION_MARKS,
-    DIFFERENCE_SENTENCE,
     OUTCOME_MARKS,
     MeasurementRow,
     baselines_of,
     confidence_sentence,
+    difference_sentence,
     estimate_warnings,
     reason_of,
     remarks_of,
@@ -69,7 +69,7 @@ def render_html(record: DecisionRecord, scores: ScoreTable | None = None, findin
         outcome_marks=OUTCOME_MARKS,
         plot_width=WIDTH,
         confidence=confidence_sentence(record),
-        difference=DIFFERENCE_SENTENCE,
+        difference=difference_sentence(record),
         families=_families(rows),
         reasons=_reasons(rows),
         confusions=_confusions(record, scores),

@@ -15,13 +15,13 @@ from ..record import DecisionRecord
 from .inert import inert_text
 from .rows import (
     DECISION_MARKS,
-    DIFFERENCE_SENTENCE,
     OUTCOME_MARKS,
     Change,
     Figure,
     RuleRow,
     baselines_of,
     confidence_sentence,
+    difference_sentence,
     reason_of,
     remarks_of,
     rows_of_rules,
@@ -47,7 +47,7 @@ def render_markdown(record: DecisionRecord, *, report_address: str | None = None
             ["Outcome", "Rule", "Candidate", *(role.capitalize() for role in baselines), "Difference \\[low, high\\]"],
             [_rule_cells(row, baselines) for row in rows],
         ),
-        f"<sub>{prose(confidence_sentence(record))} {DIFFERENCE_SENTENCE}</sub>",
+        f"<sub>{prose(confidence_sentence(record))} {difference_sentence(record)}</sub>",
         "### Models",
         _table(
             ["Role", "Model", "Found by", "Digest"],

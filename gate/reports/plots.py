@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -69,7 +69,7 @@ def plots_of(row: RuleRow) -> tuple[IntervalPlot, ...]:
 
 
 def _plot(check: CheckRecord, estimate: EstimateRecord, row: RuleRow, point_only: bool) -> IntervalPlot:
-    scale, change = row.scale, check.against is not None
+    scale, change = row.scale, check.against is not None and not row.of_pairs
     places = (estimate.low, estimate.high, estimate.value, check.bound)
     named: Mapping[str, float] = {"no change": 0.0} if change else _drawable(row.baseline_values, places, estimate)
     start, end = min((*places, *named.values())), max((*places, *named.values()))
@@ -86,10 +86,10 @@ def _plot(check: CheckRecord, estimate: EstimateRecord, row: RuleRow, point_only
     arrow = f"{check.side} {shown_bound} →" if check.side == "at least" else f"← {check.side} {shown_bound}"
     ticks = _ticks((name if change else f"{name} {write(number)}", x(number)) for name, number in named.items())
     rows = 1 + max((tick.label.row for tick in ticks), default=-1)
-    title = f"candidate minus {check.against}" if change else "candidate"
+    title = "candidate" if check.against is None else f"candidate {'minus' if change else 'against'} {check.against}"
     return IntervalPlot(
         title=title,
-        description=_description(title, check, estimate, scale, shown_bound, point_only),
+        description=_description(title, check, estimate, write, shown_bound, point_only),
         outcome=check.outcome,
         height=66 + _ROW * rows + (4 if rows else 0),
         low=x(estimate.low),
@@ -151,11 +151,14 @@ def _extent(label: Label) -> tuple[float, float]:
 
 
 def _description(
-    title: str, check: CheckRecord, estimate: EstimateRecord, scale: Scale, bound: str, point_only: bool
+    title: str,
+    check: CheckRecord,
+    estimate: EstimateRecord,
+    write: Callable[[float], str],
+    bound: str,
+    point_only: bool,
 ) -> str:
     """The picture in words, for whoever does not see it."""
-    change = check.against is not None
-    write = scale.change if change else scale.value
     said = f"{title} is {write(estimate.value)}, interval {write(estimate.low)} to {write(estimate.high)}"
     by = ", decided by the point" if point_only else ""
     return f"{said}; the rule asks for {check.side} {bound}: {check.outcome}{by}"

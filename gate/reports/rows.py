@@ -28,7 +28,8 @@ OUTCOME_MARKS: Mapping[Outcome, str] = {
 }
 ASCII_MARKS: Mapping[str, str] = {"✓": "+", "✗": "x", "‖": "=", "–": "-"}
 NOT_MEASURED = "not measured"
-DIFFERENCE_SENTENCE = "A difference is candidate minus baseline, paired by example."
+_DIFFERENCE = "A difference is candidate minus baseline, paired by example."
+_PAIR = "A rate of pairs, such as a win rate, is no difference: it is the candidate's beside that baseline."
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,8 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Candidate minus one baseline. ``check`` is the rule's verdict on it, None where it is shown for reading only."""
+    """Candidate minus one baseline, or what the pair of them came to. ``check`` is the rule's verdict on it, None where
+    it is shown for reading only."""
 
     against: str
     figure: Figure
@@ -51,7 +53,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class RuleRow:
-    """One rule. ``check`` is the one on the candidate's own value, where the rule bounds that."""
+    """One rule. ``check`` is the one on the candidate's own value, where the rule bounds that. ``of_pairs``: its
+    changes are values of pairs, and no model has one of its own."""
 
     rule: RuleRecord
     scale: Scale
@@ -61,6 +64,7 @@ class RuleRow:
     check: CheckRecord | None
     baseline_values: Mapping[str, float]
     notes: tuple[str, ...]
+    of_pairs: bool = False
 
     @property
     def warns(self) -> bool:
@@ -169,6 +173,11 @@ def confidence_sentence(record: DecisionRecord) -> str:
     )
 
 
+def difference_sentence(record: DecisionRecord) -> str:
+    """What stands in the column of changes."""
+    return f"{_DIFFERENCE} {_PAIR}" if any(one.subject == "pair" for one in record.measurements) else _DIFFERENCE
+
+
 def slice_text(by: Mapping[str, str]) -> str:
     return ", ".join(f"{column}={value}" for column, value in by.items())
 
@@ -194,6 +203,7 @@ def figure(measured: MeasuredRecord, scale: Scale, *, signed: bool = False) -> F
 
 def _rule_row(rule: RuleRecord, measurement: MeasurementRecord | None, usual: float) -> RuleRow:
     own = next((check for check in rule.checks if check.against is None), None)
+    of_pairs = measurement is not None and measurement.subject == "pair"
     against = {check.against: check for check in rule.checks if check.against is not None}
     comparisons = measurement.comparisons if measurement else {}
     measured = [check.measured for check in rule.checks]
@@ -207,24 +217,29 @@ def _rule_row(rule: RuleRecord, measurement: MeasurementRecord | None, usual: fl
     for role in dict.fromkeys((*against, *comparisons)):
         check = against.get(role)
         if check is not None:
-            changes.append(Change(role, figure(check.measured, scale, signed=True), check))
+            changes.append(Change(role, figure(check.measured, scale, signed=not of_pairs), check))
         elif own is not None and isinstance(comparisons[role].difference, EstimateRecord):
             changes.append(Change(role, figure(comparisons[role].difference, scale, signed=True)))
     if own is not None:
         candidate = figure(own.measured, scale)
+    elif of_pairs:
+        candidate = Figure("")
     else:
         candidate = figure(measurement.candidate, scale) if measurement else Figure(NOT_MEASURED)
     return RuleRow(
         rule=rule,
         scale=scale,
         candidate=candidate,
-        baselines={role: figure(comparison.baseline, scale) for role, comparison in comparisons.items()},
+        baselines={}
+        if of_pairs
+        else {role: figure(comparison.baseline, scale) for role, comparison in comparisons.items()},
         changes=tuple(changes),
         check=own,
         baseline_values={
             role: one.baseline.value for role, one in comparisons.items() if isinstance(one.baseline, EstimateRecord)
         },
         notes=tuple(_notes(rule, scale, measurement, usual)),
+        of_pairs=of_pairs,
     )
 
 
@@ -247,7 +262,8 @@ def _notes(rule: RuleRecord, scale: Scale, measurement: MeasurementRecord | None
             else:
                 yield f"about {check.needed:,} examples would settle it{about}{there}"
         elif check.outcome == "inconclusive":
-            bound = bound_text(check.bound, scale, change=check.against is not None)
+            change = check.against is not None and rule.settings.get("min_change") is not None
+            bound = bound_text(check.bound, scale, change=change)
             about = f" against {check.against}" if several else ""
             yield f"the bound {bound} lies inside the interval{about}"
     confidence = rule.settings.get("confidence")
@@ -270,6 +286,9 @@ def _waiver_text(waiver: Mapping[str, object], outcome: Outcome) -> str:
 
 
 def _parts(measurement: MeasurementRecord) -> Iterator[tuple[str, MeasuredRecord]]:
+    if measurement.subject == "pair":
+        yield from ((f"against {role}", pair.difference) for role, pair in measurement.comparisons.items())
+        return
     yield "candidate", measurement.candidate
     for role, comparison in measurement.comparisons.items():
         yield role, comparison.baseline
@@ -280,13 +299,16 @@ def _measurement_row(measurement: MeasurementRecord) -> MeasurementRow:
     measured = [part for _, part in _parts(measurement)]
     estimates = [one for one in measured if isinstance(one, EstimateRecord)]
     scale = scale_for(measured, unit=measurement.unit)
+    of_pairs = measurement.subject == "pair"
+    own = {role: figure(one.baseline, scale) for role, one in measurement.comparisons.items()}
     return MeasurementRow(
         measurement=measurement,
         scale=scale,
-        candidate=figure(measurement.candidate, scale),
-        baselines={role: figure(one.baseline, scale) for role, one in measurement.comparisons.items()},
+        candidate=Figure("") if of_pairs else figure(measurement.candidate, scale),
+        baselines={} if of_pairs else own,
         changes=tuple(
-            Change(role, figure(one.difference, scale, signed=True)) for role, one in measurement.comparisons.items()
+            Change(role, figure(one.difference, scale, signed=not of_pairs))
+            for role, one in measurement.comparisons.items()
         ),
         slice=slice_text(measurement.slice),
         n=min((one.n for one in estimates), default=0),

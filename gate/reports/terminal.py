@@ -26,7 +26,6 @@ from .inert import inert_text
 from .rows import (
     ASCII_MARKS,
     DECISION_MARKS,
-    DIFFERENCE_SENTENCE,
     NOT_MEASURED,
     OUTCOME_MARKS,
     Change,
@@ -35,6 +34,7 @@ from .rows import (
     RuleRow,
     baselines_of,
     confidence_sentence,
+    difference_sentence,
     reason_of,
     remarks_of,
     roles_of,
@@ -142,7 +142,9 @@ class _Verdict:
         yield Text("")
         yield Padding(_wide(rows, baselines, options.max_width, plain) or _stacked(rows, plain), (0, 2))
         yield Text("")
-        yield Padding(Text(f"{confidence_sentence(self.record)} {DIFFERENCE_SENTENCE}", style="dim"), (0, 2))
+        yield Padding(
+            Text(f"{confidence_sentence(self.record)} {difference_sentence(self.record)}", style="dim"), (0, 2)
+        )
 
 
 def _print(screen: Console, record: DecisionRecord, verbose: bool) -> None:
@@ -208,7 +210,7 @@ def _stacked(rows: Sequence[RuleRow], plain: bool) -> Table:
     values = max((len(_own_line(row)) for row in rows), default=0)
     for row in rows:
         body: list[RenderableType] = [Text(inert_text(row.text), style="bold")]
-        if row.candidate.interval or row.baselines:
+        if row.candidate.interval or row.baselines or row.of_pairs:
             body.append(_models(row, values, plain))
         body += _notes(row)
         table.add_row(_outcome(row, plain), Group(*body))
@@ -220,13 +222,18 @@ def _models(row: RuleRow, values: int, plain: bool) -> Table:
     grid.add_column(style="dim", min_width=9, no_wrap=True)
     grid.add_column(min_width=values, overflow="fold")
     grid.add_column(overflow="fold")
-    grid.add_row(Text("candidate"), _own_line(row))
+    if not row.of_pairs:
+        grid.add_row(Text("candidate"), _own_line(row))
     changes = {change.against: change for change in row.changes}
     for role in dict.fromkeys((*row.baselines, *changes)):
         change = changes.get(role)
         value = row.baselines[role].value if role in row.baselines else ""
         difference = Text("") if change is None else _change(row, change, plain)
-        grid.add_row(Text(inert_text(role, limit=40)), Text(value), difference)
+        name = inert_text(role, limit=40)
+        if row.of_pairs:
+            grid.add_row(Text(f"against {name}"), difference, Text(""))
+        else:
+            grid.add_row(Text(name), Text(value), difference)
     return grid
 
 

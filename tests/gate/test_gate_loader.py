@@ -57,7 +57,7 @@ def test_defaults(tmp_path: Path) -> None:
         ),
         ("min: 0.75", "min: 0, max: 1", "line 8 rules[0]: min and max given; expected exactly one"),
         ("min: 0.75", "min: 0, margin: 1", "line 8 rules[0]: margin goes with min_change"),
-        ("min: 0.75", "min: 0, against: base", "line 8 rules[0]: against goes with min_change"),
+        ("min: 0.75", "min: 0, against: base", "rules[0].against: 'base', and min bounds the candidate's own"),
         ("min: 0.75", "min: 0, sevrity: warn", "unknown key 'sevrity'\n  way out:  did you mean 'severity'?"),
         ("min: 0.75", "min: 0, severity: warn", "line 7 rules: every rule is a warning"),
         ("classification.accuracy", "classification.acuracy", "did you mean 'classification.accuracy'?"),
