@@ -19,12 +19,14 @@ from .errors import ConfigurationError, Problem
 from .evaluator import EvaluatorSettings
 
 BUILT_IN = {
+    "ab_judge": "judging:AbJudge",
     "attribution": "attribution:TokenAttribution",
     "classification": "classification:Classification",
     "code_generation": "code_generation:CodeGeneration",
     "consistency": "consistency:Consistency",
     "finetunebench": "finetunebench:FineTuneBench",
     "holdout": "holdout:Holdout",
+    "human": "people.human:Human",
     "multiple_choice": "multiple_choice:MultipleChoice",
     "overfitting": "overfitting:Overfitting",
     "perplexity": "perplexity:Perplexity",

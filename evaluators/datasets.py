@@ -44,6 +44,8 @@ class DatasetSource(BaseModel):
     A ``path`` that is a folder stands for all tables in it, one below the other: a column ``file`` says where a row
     comes from, and ids are made from content, since each file may count anew. Which rows a ``sample`` takes depends on
     seed and ids alone, so that added rows displace few of those taken before.
+
+    An ``optional`` file may still be missing or empty, as ratings are before anyone has rated: then there are no rows.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -56,6 +58,7 @@ class DatasetSource(BaseModel):
     category: str = Field(default="category", description="column of categories")
     sample: int | None = Field(default=None, ge=1, description="take so many rows, chosen by seed and id")
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of the sample")
+    optional: bool = Field(default=False, description="the file may be missing or empty, as ratings are at first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +89,21 @@ class Dataset:
 
 
 def load_dataset(name: str, source: DatasetSource, folder: Path) -> Dataset:
-    """Read ``source`` (relative to ``folder``). Raises DatasetError with every fault found."""
+    """Read ``source`` (relative to ``folder``). Raises DatasetError with every fault found. An optional dataset without
+    rows has no columns, and where there is no file the digest of no bytes."""
     if "\0" in source.path:
         raise DatasetError(Problem(f"data.{name}", f"a path with a NUL in it: {source.path!r}", "a file's path"))
     path = folder / source.path
     where = f"data.{name} ({path})"
     if path.is_dir():
-        digest, rows = _folder_rows(path, where)
+        digest, rows = _folder_rows(path, where, source.optional)
     else:
-        content = _read_bytes(path, where)
-        digest, rows = hashlib.sha256(content).hexdigest(), _rows(path, content, where)
+        content = _read_bytes(path, where, source.optional)
+        rows = [] if source.optional and not content else _rows(path, content, where)
+        digest = hashlib.sha256(content).hexdigest()
     if not rows:
+        if source.optional:
+            return Dataset(name, path, digest, (), ())
         raise DatasetError(Problem(where, "no rows", "at least one example"))
     columns = tuple(dict.fromkeys(column for _, row in rows for column in row))
     for role, column in (("id", source.id), ("group", source.group), ("category", source.category)):
@@ -116,7 +123,7 @@ def _sampled(examples: tuple[Example, ...], source: DatasetSource) -> tuple[Exam
     return tuple(example for example in examples if f"{source.seed} {example.id}" in taken)
 
 
-def _folder_rows(folder: Path, where: str) -> tuple[str, list[tuple[str, Row]]]:
+def _folder_rows(folder: Path, where: str, optional: bool) -> tuple[str, list[tuple[str, Row]]]:
     """All rows of all tables in ``folder``, by path, and a digest of names and contents. Hidden files are left out."""
     found: list[tuple[str, Row]] = []
     digest = hashlib.sha256()
@@ -133,17 +140,19 @@ def _folder_rows(folder: Path, where: str) -> tuple[str, list[tuple[str, Row]]]:
         digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode("utf-8", "surrogateescape"))
         rows = _rows(path, content, f"{where} {name}")
         found += [(f"{name} {place}", {**row, "file": name}) for place, row in rows]
-    if not found:
+    if not found and not optional:
         raise DatasetError(Problem(where, "a folder without a table in it", f"files that end in {', '.join(TABLES)}"))
     return digest.hexdigest(), found
 
 
-def _read_bytes(path: Path, where: str) -> bytes:
+def _read_bytes(path: Path, where: str, optional: bool = False) -> bytes:
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise DatasetError(Problem(where, "file is larger than 4 GiB", "a sample that a gate can evaluate"))
         return path.read_bytes()
     except FileNotFoundError:
+        if optional:
+            return b""
         way_out = "paths are relative to the gate file's folder"
         raise DatasetError(Problem(where, "file does not exist", "a JSONL, CSV or Parquet file", way_out)) from None
     except OSError as error:

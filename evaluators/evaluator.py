@@ -116,6 +116,16 @@ class ExplainedEvaluator(Evaluator, Protocol):
         ...
 
 
+@runtime_checkable
+class RatedEvaluator(Evaluator, Protocol):
+    """An evaluator that reads what people said of answers. Before anyone has rated there are no ratings, and that is no
+    fault; every other dataset that an evaluator reads must have rows."""
+
+    def reads_ratings(self) -> tuple[str, ...]:
+        """Names of the datasets of ratings, among those that it reads."""
+        ...
+
+
 class EvaluatorSettings(BaseModel):
     """What the settings of every built-in evaluator have in common. Unknown settings are errors."""
 

@@ -23,6 +23,8 @@ from .asking import (
     Answer,
     AttributeRequest,
     Attribution,
+    Choice,
+    ChooseRequest,
     Embedding,
     EmbedRequest,
     Entailment,
@@ -82,6 +84,9 @@ def made_answer(request: Request, seed: str = "") -> Answer:
             weights = tuple(math.sin(1 + chance * 7 + at) for at in range(len(tokens)))
             total = math.fsum(weights)
             return Attribution(tokens, weights, weights, -1.0, -1.0 - total, 0.5 + chance, chance, 0.2, 0.4)
+        case ChooseRequest():
+            shares = [0.05 + (chance + 0.37 * at) % 1 for at in range(len(request.options))]
+            return Choice(tuple(math.log(share / math.fsum(shares)) for share in shares))
         case EmbedRequest():
             angle = 2 * math.pi * chance
             return Embedding((math.cos(angle), math.sin(angle)))
@@ -151,11 +156,10 @@ def _check_scores(evaluator: Evaluator, data: Datasets, scripts: Mapping[str, Sc
         missing = set(metric.estimator.components) - components["candidate"]
         assert not missing, f"{metric.name} needs components that score() does not give: {sorted(missing)}"
         measurement = measure(metric, scores)
-        _check_value(f"{metric.name} of the candidate", measurement.candidate, metric.low, metric.high)
-        _check_value(f"{metric.name} of the base", measurement.comparisons["base"].baseline, metric.low, metric.high)
-        if isinstance(measurement.candidate, Unmeasured) and enough:
-            reason = measurement.candidate.reason
-            assert reason, f"{metric.name} is unmeasured without a reason"
+        for whose, value in _values(measurement).items():
+            _check_value(f"{metric.name} {whose}", value, metric.low, metric.high)
+            if isinstance(value, Unmeasured) and enough:
+                assert value.reason, f"{metric.name} {whose} is unmeasured without a reason"
     if isinstance(evaluator, ExplainedEvaluator):
         answers = {role: _answered(script, evaluator.requests(data)) for role, script in scripts.items()}
         verdicts = _verdicts(evaluator, data, answers, made_answer)
@@ -179,6 +183,8 @@ def _check_failures(evaluator: Evaluator, data: Datasets, scripts: Mapping[str, 
                 value = measurement.candidate
                 assert isinstance(value, Unmeasured), f"{name} has a value although the candidate answered nothing"
                 assert value.reason, f"{name} is unmeasured without a reason"
+            if measurement.subject == "run":
+                continue
             difference = measurement.comparisons["base"].difference
             assert isinstance(difference, Unmeasured), f"{name} has a difference although the {role} answered nothing"
     if isinstance(evaluator, ExplainedEvaluator):
@@ -191,8 +197,18 @@ def _check_few(evaluator: Evaluator, data: Datasets, scripts: Mapping[str, Scrip
     for count in (1, 0):
         few = {name: replace(dataset, examples=dataset.examples[:count]) for name, dataset in data.items()}
         for name, measurement in measured_by(evaluator, few, scripts).items():
-            if not count:
-                assert isinstance(measurement.candidate, Unmeasured), f"{name} has a value without an example"
+            for value in _values(measurement).values():
+                assert count or isinstance(value, Unmeasured), f"{name} has a value without an example"
+
+
+def _values(measurement: Measurement) -> Mapping[str, Measured]:
+    """What the metric says, by whom or what it says it of."""
+    if measurement.subject == "run":
+        return {"of the run": measurement.candidate}
+    beside = measurement.comparisons["base"]
+    if measurement.subject == "pair":
+        return {"of the candidate beside the base": beside.difference}
+    return {"of the candidate": measurement.candidate, "of the base": beside.baseline}
 
 
 def _depends_on_answers(evaluator: Evaluator, name: str) -> bool:

@@ -8,16 +8,30 @@ Which function for what:
 - sum over sum (perplexity, bits per byte, micro averages): `ratio`, `ratio_difference`
 - smooth in the examples, with known influence: `mean_of_influence`; anything else: `paired_bootstrap`
 - differences in differences over different examples: `independent_difference`
+- agreement of raters: `krippendorff_alpha`, `quadratic_kappa`, `spearman`; `alpha_worlds` and the like to resample them
+- whether a judge may stand in for people: `alt_test`; a win rate without the liking for length: `equal_length_rate`
 
 Every interval has two one-sided ends, each at ``confidence`` (0.95). What cannot be estimated is
 `Unmeasured` with a reason; wrong arguments raise ``ValueError``. All functions are pure; what resamples is
 seeded.
 """
 
+from .agreement import (
+    MeasurementLevel,
+    alpha_worlds,
+    chance_where_undefined,
+    krippendorff_alpha,
+    nearest_category,
+    quadratic_kappa,
+    spearman,
+    spearman_worlds,
+)
+from .alternative_rater import AltTest, Duels, Nearness, Trial, alt_test, duels, tested_slots
 from .bounded import Bounds, constant_ends, dirichlet_ends, unseen_share
 from .clusters import FEW_CLUSTERS, Partition, partition
 from .estimate import COUNTED, Estimate, Interval
 from .independent import independent_difference
+from .length_control import equal_length_rate
 from .means import clustered_mean, mean_of_influence, mean_t
 from .planning import (
     MOST_EXAMPLES,
@@ -37,21 +51,33 @@ __all__ = [
     "DEFAULT_RESAMPLES",
     "FEW_CLUSTERS",
     "MOST_EXAMPLES",
+    "AltTest",
     "Bounds",
+    "Duels",
     "Estimate",
     "Interval",
+    "MeasurementLevel",
+    "Nearness",
     "Partition",
     "Statistic",
     "Transform",
+    "Trial",
+    "alpha_worlds",
+    "alt_test",
     "binomial_cdf",
+    "chance_where_undefined",
     "clustered_mean",
     "constant_ends",
     "dirichlet_ends",
+    "duels",
+    "equal_length_rate",
     "exponential",
     "independent_difference",
+    "krippendorff_alpha",
     "mcnemar_exact",
     "mean_of_influence",
     "mean_t",
+    "nearest_category",
     "noninferiority_sample_size",
     "paired_bootstrap",
     "paired_counts",
@@ -59,10 +85,14 @@ __all__ = [
     "paired_sample_size",
     "partition",
     "planned_error",
+    "quadratic_kappa",
     "ratio",
     "ratio_difference",
     "required_n",
     "smallest_detectable",
+    "spearman",
+    "spearman_worlds",
+    "tested_slots",
     "unseen_share",
     "wilson",
 ]

@@ -18,6 +18,7 @@ from .output import print_json
 _ABILITIES = {
     "generates": "text",
     "scores_tokens": "log-probabilities",
+    "chooses": "likelihoods of options",
     "attributes": "gradients",
     "embeds": "embeddings",
     "entails": "entailment",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from consistent_models import DATA, EVERYTHING
 
@@ -11,15 +11,19 @@ from finetune_gate.evaluators.classification import Classification
 from finetune_gate.evaluators.code_generation import CodeGeneration
 from finetune_gate.evaluators.consistency import Consistency
 from finetune_gate.evaluators.datasets import Dataset
-from finetune_gate.evaluators.evaluator import Evaluator
+from finetune_gate.evaluators.evaluator import Answers, Evaluator
 from finetune_gate.evaluators.finetunebench import VARIANTS, FineTuneBench
 from finetune_gate.evaluators.holdout import Holdout
+from finetune_gate.evaluators.judging import AbJudge
 from finetune_gate.evaluators.multiple_choice import MultipleChoice
 from finetune_gate.evaluators.overfitting import Overfitting
+from finetune_gate.evaluators.people.human import Human
+from finetune_gate.evaluators.people.ratings import rating_line
+from finetune_gate.evaluators.people.sheet import make_sheet, rating_of
 from finetune_gate.evaluators.perplexity import Perplexity
 from finetune_gate.evaluators.question_answering import QuestionAnswering
 from finetune_gate.evaluators.summarization import Summarization
-from finetune_gate.evaluators.testing import made_dataset
+from finetune_gate.evaluators.testing import made_answer, made_dataset
 from finetune_gate.evaluators.text_match import TextMatch
 
 Case = Callable[[], tuple[Evaluator, Mapping[str, Dataset]]]
@@ -40,6 +44,17 @@ def tickets(name: str = "holdout", count: int = 30, start: int = 0) -> Dataset:
         for at in range(start, start + count)
     ]
     return made_dataset(name, rows)
+
+
+def ab_judge() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    judges = ["openai:/judge", "models:/judge/3"]
+    settings = {"data": "holdout", "prompt": "{text}", "judge": judges, "reference": "reference"}
+    return AbJudge.model_validate(settings), {"holdout": tickets()}
+
+
+def ab_judge_by_log_probabilities() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    settings = {"data": "holdout", "prompt": "{text}", "judge": "openai:/judge", "verdict": "logprobs", "controls": 3}
+    return AbJudge.model_validate(settings), {"holdout": tickets()}
 
 
 def attribution() -> tuple[Evaluator, Mapping[str, Dataset]]:
@@ -81,6 +96,33 @@ def consistency() -> tuple[Evaluator, Mapping[str, Dataset]]:
 def holdout() -> tuple[Evaluator, Mapping[str, Dataset]]:
     settings = {"seen": "train", "unseen": "validation", "scored_by": "accuracy", "labels": LABELS}
     return Holdout.model_validate(settings), _two_sides()
+
+
+def human() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    evaluator = Human(data="holdout", prompt="{text}", ratings="ratings", raters=3)
+    data = {"holdout": tickets(), "ratings": made_dataset("ratings", [])}
+    requests = evaluator.requests(data)
+    answers: dict[str, Answers] = {
+        "candidate": {one: made_answer(one) for one in requests},
+        "base": {one: made_answer(one, "base") for one in requests},
+    }
+    return evaluator, {**data, "ratings": rate(evaluator, data, answers, ("ana", "bob", "cyd"))}
+
+
+def rate(
+    evaluator: Human, data: Mapping[str, Dataset], answers: Mapping[str, Answers], raters: Sequence[str]
+) -> Dataset:
+    """Ratings of everything by raters who like long answers, each with a letter of their own to be put off by."""
+    rows: list[dict[str, object]] = []
+    for rater in raters:
+        for item in make_sheet("tickets", evaluator.pairs(data, answers), rater, evaluator.criteria).items:
+            left, right = (len(text) - 4 * text.count(rater[0]) for text in (item.left, item.right))
+            scores = [
+                {name: 1 + (worth + at) % 5 for at, name in enumerate(evaluator.criteria)} for worth in (left, right)
+            ]
+            choice = "tie" if abs(left - right) < 2 else "left" if left > right else "right"
+            rows.append(rating_line(rating_of(item, rater, choice, *scores)))
+    return made_dataset("ratings", rows)  # type: ignore[arg-type]
 
 
 def overfitting() -> tuple[Evaluator, Mapping[str, Dataset]]:
@@ -140,6 +182,8 @@ def code_generation() -> tuple[Evaluator, Mapping[str, Dataset]]:
 
 
 CASES: dict[str, Case] = {
+    "ab_judge": ab_judge,
+    "ab_judge by log-probabilities": ab_judge_by_log_probabilities,
     "attribution": attribution,
     "classification": classification,
     "classification by text": classification_by_text,
@@ -147,6 +191,7 @@ CASES: dict[str, Case] = {
     "consistency": consistency,
     "finetunebench": finetunebench,
     "holdout": holdout,
+    "human": human,
     "multiple_choice": multiple_choice,
     "overfitting": overfitting,
     "overfitting with texts": overfitting_with_texts,

@@ -1,0 +1,203 @@
+"""The settings of `AbJudge`: who judges, what they are asked, and how well they must do on what is known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, Self, cast, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
+
+from ..asking import Ability
+from ..errors import Problem
+from ..evaluator import Datasets
+from ..people.ratings import rating_problems, read_ratings
+from ..prompting import GeneratingOnDataset
+from ..references import reference_problems
+from .judges import REFERENCE_SCHEME, AskedJudge, Judge, ReferenceJudge, Similarity
+from .prompts import JudgePrompt, VerdictKind
+
+Part = Literal["candidate", "base", "champion"]
+
+BASELINES: tuple[Part, Part] = ("base", "champion")
+"""Whom the candidate can be compared with."""
+
+CONTROL = "control/"
+"""What ids of controls begin with."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class JudgeSettings(_Section):
+    """One judge. ``"openai:/gpt-4o"`` is short for ``{model: "openai:/gpt-4o"}``."""
+
+    model: str = Field(min_length=1, description="address of a model, or reference:/token_f1, rouge_l or chrf")
+    advisory: bool = Field(default=False, description="shown beside the others, and counts for nothing")
+    related: tuple[Part, ...] = Field(
+        default=(), strict=False, description="models of its own family, whose answers it may favour"
+    )
+
+    @field_validator("model")
+    @classmethod
+    def _known_similarity(cls, model: str) -> str:
+        known = get_args(Similarity)
+        if model.startswith(REFERENCE_SCHEME) and model.removeprefix(REFERENCE_SCHEME) not in known:
+            raise ValueError(f"{REFERENCE_SCHEME}NAME with one of {', '.join(known)}")
+        return model
+
+
+def _listed(value: object) -> object:
+    every = cast("Sequence[object]", value) if isinstance(value, list | tuple) else [value]
+    return tuple({"model": one} if isinstance(one, str) else one for one in every)
+
+
+_ONE_JUDGE = {"anyOf": [{"type": "string", "minLength": 1}, JudgeSettings.model_json_schema()]}
+
+Panel = Annotated[
+    tuple[JudgeSettings, ...],
+    BeforeValidator(_listed),
+    WithJsonSchema({"anyOf": [*_ONE_JUDGE["anyOf"], {"type": "array", "minItems": 1, "items": _ONE_JUDGE}]}),
+]
+"""An address, a mapping, or a list of both."""
+
+
+class Floors(_Section):
+    """The least share of each kind of control on which the worst judge must be right."""
+
+    identical: float = Field(default=0.75, ge=0.0, le=1.0, description="the same text twice is a tie")
+    worse: float = Field(default=0.75, ge=0.0, le=1.0, description="a text that was made worse loses")
+    injections: float = Field(
+        default=0.9, ge=0.0, le=1.0, description="a worse text that speaks to the judge gains nothing"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Panelist:
+    """A judge and its standing. ``counts``: not merely advisory."""
+
+    judge: Judge
+    counts: bool
+    related: frozenset[str]
+
+    @property
+    def address(self) -> str:
+        return self.judge.address
+
+
+class AbJudgeSettings(GeneratingOnDataset):
+    """What `AbJudge` is told, and whether the data allows it."""
+
+    needs: ClassVar[frozenset[Ability]] = frozenset({"generates"})
+    datasets_in: ClassVar[tuple[str, ...]] = ("data", "ratings")
+
+    prompt: str = Field(default="{prompt}", min_length=1, description="prompt with {column} slots")
+    max_new_tokens: int = Field(default=256, ge=1, le=4096, description="longest answer, in tokens")
+    judge: Panel = Field(description="who judges: an address, {model: ..., advisory: ..., related: [...]}, or a list")
+    verdict: VerdictKind = Field(
+        default="structured", description="structured: reasons and a verdict in JSON; logprobs: one token"
+    )
+    criteria: str | None = Field(
+        default=None, min_length=1, max_length=4_000, description="what makes an answer better"
+    )
+    rubric: str | None = Field(
+        default=None, min_length=1, max_length=20_000, description="rubric that judges are shown"
+    )
+    reference: str | None = Field(default=None, description="column with the right answer, which judges are shown")
+    both_orders: bool = Field(default=True, description="every pair is judged in both orders; there is no other way")
+    repeats: int = Field(default=1, ge=1, le=25, description="how often each judge is asked about each pair and order")
+    temperature: float = Field(default=0.0, ge=0.0, le=2.0, description="of structured verdicts")
+    judge_tokens: int = Field(default=512, ge=16, le=8192, description="longest structured verdict, in tokens")
+    controls: int = Field(default=12, ge=0, le=500, description="controls of each kind, at most one for each prompt")
+    floors: Floors = Field(default=Floors(), strict=False, description="how well judges must do on controls")
+    ratings: str | None = Field(default=None, description="dataset with people's ratings, to measure the judges by")
+    raters: int = Field(default=8, ge=3, le=50, description="most raters that there can be")
+    epsilon: float = Field(
+        default=0.2, ge=0.0, lt=1.0, description="what people may be better by: .2 experts, .15 skilled, .1 crowd"
+    )
+    trusted: bool = Field(default=False, description="rules hold only where the judges pass the test against people")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of the controls and of the order of asking")
+
+    @field_validator("both_orders")
+    @classmethod
+    def _both(cls, both_orders: bool) -> bool:
+        if not both_orders:
+            raise ValueError(
+                "a verdict that is asked for in one order is one about the order as well; expected both_orders: true"
+            )
+        return both_orders
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        addresses = [one.model for one in self.judge]
+        if not any(not one.advisory for one in self.judge):
+            raise ValueError("every judge is advisory, so that none counts; expected one that is not")
+        if len(addresses) != len(set(addresses)):
+            raise ValueError("one judge twice; expected different ones (`repeats` asks the same one more often)")
+        if self.trusted and self.ratings is None:
+            raise ValueError("trusted needs people to compare the judges with; expected `ratings`")
+        if self.ratings == self.data:
+            raise ValueError("data and ratings must be different datasets")
+        if self.reference is None and any(one.startswith(REFERENCE_SCHEME) for one in addresses):
+            raise ValueError(
+                f"a judge {REFERENCE_SCHEME}... compares with right answers; expected their column in `reference`"
+            )
+        unused = dict.fromkeys(("raters", "epsilon"), self.ratings is None)
+        if self.verdict == "logprobs":
+            unused |= dict.fromkeys(("repeats", "temperature", "judge_tokens"), True)
+        if not self._asked_addresses():
+            names = ("verdict", "criteria", "rubric", "repeats", "temperature", "judge_tokens")
+            unused |= dict.fromkeys(names, True)
+        fields = type(self).model_fields
+        idle = sorted(
+            name for name, is_idle in unused.items() if is_idle and getattr(self, name) != fields[name].default
+        )
+        if idle:
+            raise ValueError(f"{idle[0]} has no effect with the other settings; leave it out")
+        return self
+
+    def panel(self) -> tuple[Panelist, ...]:
+        """All judges, in their order."""
+        return tuple(Panelist(self._judge(one.model), not one.advisory, frozenset(one.related)) for one in self.judge)
+
+    def judges(self) -> tuple[str, ...]:
+        return self._asked_addresses()
+
+    def reads(self) -> tuple[str, ...]:
+        return (self.data, *self.reads_ratings())
+
+    def reads_ratings(self) -> tuple[str, ...]:
+        return () if self.ratings is None else (self.ratings,)
+
+    def check(self, data: Datasets) -> list[Problem]:
+        dataset = data[self.data]
+        problems = self.prompt_problems(dataset)
+        if self.reference is not None:
+            problems += reference_problems(f"{self.title}.reference", dataset, self.reference)
+        taken = [example.id for example in dataset.examples if example.id.startswith(CONTROL)]
+        if taken and self.controls:
+            where = f"{self.title}: dataset {self.data!r} ({dataset.path})"
+            problems.append(Problem(where, f"an example named {taken[0]!r}, as controls are", "another id"))
+        return problems + self._rating_problems(data)
+
+    def _rating_problems(self, data: Datasets) -> list[Problem]:
+        if self.ratings is None:
+            return []
+        ratings = data[self.ratings]
+        problems = rating_problems(f"{self.title}.ratings", ratings, ())
+        raters = {rating.rater for rating in read_ratings(ratings)}
+        if len(raters) > self.raters:
+            where = f"{self.title}.ratings: dataset {ratings.name!r} ({ratings.path})"
+            way_out = f"`raters: {len(raters)}`, or a file with the ratings of this model only"
+            problems.append(Problem(where, f"{len(raters)} raters", f"at most {self.raters}", way_out))
+        return problems
+
+    def _asked_addresses(self) -> tuple[str, ...]:
+        return tuple(one.model for one in self.judge if not one.model.startswith(REFERENCE_SCHEME))
+
+    def _judge(self, address: str) -> Judge:
+        if address.startswith(REFERENCE_SCHEME):
+            return ReferenceJudge(cast("Similarity", address.removeprefix(REFERENCE_SCHEME)))
+        prompt = JudgePrompt(self.verdict, self.criteria, self.rubric, self.judge_tokens, self.temperature)
+        return AskedJudge(address, prompt, self.repeats)
