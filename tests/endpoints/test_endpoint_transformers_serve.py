@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from urllib.error import URLError
 
 import pytest
+from served import serving
 from tiny_models import CHAT, CORPUS, ask, make_model, make_tokenizer, pins
 
-from finetune_gate.evaluators.asking import GenerateRequest, Generation, Message
+from finetune_gate.evaluators.asking import Answer, ChooseRequest, Failed, GenerateRequest, Generation, Message
 from finetune_gate.gate.endpoints import EndpointLimits, EndpointModel
+from finetune_gate.gate.endpoints.replies import NO_FIRST_TOKENS
 from finetune_gate.gate.models import open_models
 from finetune_gate.gate.models.protocol import Usage
 from finetune_gate.gate.pins import Endpoint
@@ -37,38 +32,8 @@ def folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def base_url(folder: Path, tmp_path_factory) -> Generator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("log") / "serve.txt"
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(folder), "--device", "cpu"]
-    environ = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-    with (
-        log.open("wb") as said,
-        subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=said, stderr=said, env=environ
-        ) as process,
-    ):
-        try:
-            _wait_until_up(f"http://127.0.0.1:{port}/health", process, log)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _wait_until_up(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(address, timeout=5):
-                return
-        except (URLError, OSError):
-            time.sleep(0.3)
-    pytest.fail(f"transformers serve did not start:\n{log.read_text()[-3000:]}")
+    with serving(folder, tmp_path_factory.mktemp("log") / "serve.txt") as server:
+        yield server.base_url
 
 
 @pytest.mark.parametrize("api", ["chat", "completions"])
@@ -88,9 +53,23 @@ def test_greedy_answers_equal_those_of_the_model_in_this_process(folder: Path, b
         assert found == ask(models["candidate"], [*requests])
     assert usage == Usage(len(requests), usage.prompt_tokens, sum(one.tokens for one in found))
     assert usage.prompt_tokens > len(requests)
-    assert abilities == {"generates"}  # it ignores echo and logprobs
+    assert abilities == {"generates", *(["chooses"] if api == "chat" else [])}  # it ignores echo and logprobs
     # not compared with the model here: transformers' stop criterion also ends on some tokens without the stop string
     assert len(cut) == len(found)
     for one, whole in zip(cut, found, strict=True):
         assert whole.text.startswith(one.text)
         assert not {"e", "l"} & set(one.text)
+
+
+def test_what_it_does_not_know_it_ignores(folder: Path, base_url: str):
+    plain = GenerateRequest((Message("user", "Hi"),), max_new_tokens=8)
+    model = EndpointModel(Endpoint(base_url, str(folder)), EndpointLimits(1), environ={})
+    choices: dict[int, Answer] = {}
+    try:
+        structured, free = ask(model, [replace(plain, schema='{"type": "object"}'), plain])
+        model.choose([ChooseRequest(plain.prompt, ("m", "M"))], choices.__setitem__)
+    finally:
+        model.release()
+    assert isinstance(structured, Generation)
+    assert structured == free
+    assert choices == {0: Failed(NO_FIRST_TOKENS)}
