@@ -7,7 +7,16 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from ..absent import Unmeasured
-from .ratings import NO_DIFFERENCE, bootstrapped, codes_of, impute_ratings, kept_rows, ratings_of
+from .ratings import (
+    LEAST_VARYING,
+    NO_DIFFERENCE,
+    bootstrapped,
+    codes_of,
+    impute_ratings,
+    kept_rows,
+    ratings_of,
+    too_little_varies,
+)
 
 if TYPE_CHECKING:  # see metrics.py: numpy and the statistics are imported where they are used
     from ..metrics import Columns, FloatArray, IntArray
@@ -15,9 +24,9 @@ if TYPE_CHECKING:  # see metrics.py: numpy and the statistics are imported where
 
 _BOUNDS = (-1.0, 1.0)
 _LEAST_SHARED = 10
-_HIGH, _MANY = 0.8, 50
-"""Above this agreement, resting on fewer examples on which ratings differ, lower ends erred in 4 to 15 %, not 5 %, in
-simulation (50 and 150 examples, three raters and a judge); those of agreement from 0.3 to 0.6 in 3 to 8 %."""
+_HIGH, _MANY = 0.75, 50
+"""From this agreement on, where it rests on fewer examples on which ratings differ, lower ends erred in 3 to 15 %, not
+5 %, in simulation (50 and 150 examples, three raters and a judge); those of agreement from 0.3 to 0.6 in 2 to 8 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +69,9 @@ class KrippendorffAlpha:
         counts = (~np.isnan(ratings)).reshape(self.items, -1, ratings.shape[1]).sum(axis=1)
         pairable = np.flatnonzero((counts >= 2).any(axis=0))
         rows, groups = kept_rows(ratings.T, groups, pairable)
-        found = bootstrapped(statistic_of, rows, groups, confidence, seed, _BOUNDS)
-        return _warned(found, rows)
+        if (absent := too_little_varies(rows, groups)) is not None:
+            return absent
+        return _warned(bootstrapped(statistic_of, rows, groups, confidence, seed, _BOUNDS), rows, self.items)
 
     def difference(
         self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
@@ -80,8 +90,8 @@ class RaterKappa:
     """Mean over pairs of raters of their quadratic kappa on the examples that both rated: what a judge's kappa with
     people (`JudgeKappa`) is to be held against.
 
-    Pairs who share fewer than ``least_shared`` examples, or who both gave one and the same rating throughout, are left
-    out. Source for the mean: Light 1971 (Psychological Bulletin 76:365).
+    Pairs who share fewer than ``least_shared`` examples, or who both gave one and the same rating on all but a few of
+    them, are left out. Source of the mean: Light 1971 (Psychological Bulletin 76:365).
     """
 
     values: tuple[str, ...]
@@ -109,40 +119,43 @@ class RaterKappa:
 
         def cells_of(rows: FloatArray) -> FloatArray:
             """[rows, pairs * classes^2]"""
-            empty = np.empty((rows.shape[0], 0))
-            return np.hstack([empty, *(_cells(rows[:, one], rows[:, other, None], classes) for one, other in pairs)])
+            return np.hstack([_cells(rows[:, one], rows[:, other, None], classes) for one, other in pairs])
 
         def kappas(sums: FloatArray) -> FloatArray:
             return quadratic_kappa(sums.reshape(-1, len(pairs), classes, classes))
 
-        totals = cells_of(codes.T).sum(axis=0)
-        own = kappas(totals)[0]
-        shared = totals.reshape(len(pairs), -1).sum(axis=1)
-        chosen = np.flatnonzero(np.isfinite(own) & (shared >= self.least_shared))
-        if not chosen.size:
-            return Unmeasured(
-                f"none of {len(pairs)} pairs of raters shares {self.least_shared} examples on which ratings vary"
-            )
+        chosen = [at for at, pair in enumerate(pairs) if self._suffices(codes[list(pair)], groups)]
+        needed = f"{self.least_shared} shared examples, and ratings that vary on {LEAST_VARYING}"
+        if not chosen:
+            return Unmeasured(f"none of {len(pairs)} pairs of raters has {needed}")
+        own = kappas(cells_of(codes.T).sum(axis=0))[0]
 
         def statistic_of(rows: FloatArray) -> Statistic:
             cells = cells_of(rows)
-            return lambda weights: chance_where_undefined(kappas(weights.astype(np.float64) @ cells), own)[
-                :, chosen
-            ].mean(axis=1)
+
+            def worlds(weights: IntArray) -> FloatArray:
+                pairwise = chance_where_undefined(kappas(weights.astype(np.float64) @ cells), own)
+                return pairwise[:, chosen].mean(axis=1)
+
+            return worlds
 
         rows, groups = kept_rows(codes.T, groups, np.flatnonzero((~np.isnan(codes)).sum(axis=0) >= 2))
-        found = bootstrapped(statistic_of, rows, groups, confidence, seed, _BOUNDS)
-        found = _warned(found, rows)
-        if isinstance(found, Unmeasured) or chosen.size == len(pairs):
+        found = _warned(bootstrapped(statistic_of, rows, groups, confidence, seed, _BOUNDS), rows)
+        if isinstance(found, Unmeasured) or len(chosen) == len(pairs):
             return found
-        left = f"{len(pairs) - chosen.size} of {len(pairs)} pairs of raters are left out"
-        warning = f"{left}: fewer than {self.least_shared} shared examples, or ratings that do not vary"
-        return replace(found, warnings=(*found.warnings, warning))
+        left = f"{len(pairs) - len(chosen)} of {len(pairs)} pairs of raters are left out: they lack {needed}"
+        return replace(found, warnings=(*found.warnings, left))
 
     def difference(
         self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
     ) -> Unmeasured:
         return NO_DIFFERENCE
+
+    def _suffices(self, pair: FloatArray, groups: IntArray | None) -> bool:
+        import numpy as np
+
+        both = np.flatnonzero((~np.isnan(pair)).all(axis=0))
+        return both.size >= self.least_shared and too_little_varies(*kept_rows(pair.T, groups, both)) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +195,9 @@ class JudgeKappa:
         def kappas(sums: FloatArray) -> FloatArray:
             return quadratic_kappa(sums.reshape(-1, classes, classes))
 
+        if (absent := too_little_varies(rows, groups)) is not None:
+            return absent
         own = kappas(_cells(rows[:, 0], rows[:, 1:], classes).sum(axis=0))[0]
-        if not np.isfinite(own):
-            return Unmeasured("judge and people gave one rating throughout: without variation there is no agreement")
 
         def statistic_of(rows: FloatArray) -> Statistic:
             cells = _cells(rows[:, 0], rows[:, 1:], classes)
@@ -228,6 +241,9 @@ class JudgeSpearman:
             return judged
         people, groups = kept_rows(ratings.T, groups, judged)
         rows = np.column_stack([columns[self.judge][judged], np.nanmean(people, axis=1)])
+        for side in (rows[:, :1], rows[:, 1:]):
+            if (absent := too_little_varies(side, groups)) is not None:
+                return absent
         own = spearman(rows[:, 0], rows[:, 1])
         if isinstance(own, Unmeasured):
             return own
@@ -252,13 +268,14 @@ def _judged(verdicts: FloatArray, ratings: FloatArray) -> IntArray | Unmeasured:
     return found if found.size else Unmeasured("no example has both a verdict and a rating by a person")
 
 
-def _warned(found: Estimate | Unmeasured, rows: FloatArray) -> Estimate | Unmeasured:
-    """``rows``: what was given for each example, NaN where nothing was."""
+def _warned(found: Estimate | Unmeasured, rows: FloatArray, items: int = 1) -> Estimate | Unmeasured:
+    """``rows``: the ratings of each example, of one item after another, NaN where none was given."""
     import numpy as np
 
     if isinstance(found, Unmeasured) or found.value < _HIGH:
         return found
-    differing = int((np.nanmax(rows, axis=1) > np.nanmin(rows, axis=1)).sum())
+    of_items = rows.reshape(rows.shape[0], items, -1)
+    differing = int((np.fmax.reduce(of_items, axis=2) > np.fmin.reduce(of_items, axis=2)).any(axis=1).sum())
     if not differing or differing >= _MANY:
         return found
     rests = f"agreement is high, and rests on {differing} examples on which ratings differ"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # see metrics.py: numpy and the statistics are imported where
     from ..metrics import Columns, FloatArray, IntArray
     from ..statistics import Estimate, Statistic
 
+LEAST_VARYING = 5
 NO_DIFFERENCE = Unmeasured("agreement is about the run: it has no difference between models")
 
 
@@ -49,6 +50,25 @@ def codes_of(ratings: FloatArray, categories: tuple[float, ...]) -> FloatArray:
     codes = np.full_like(ratings, np.nan)
     codes[given] = np.searchsorted(categories, ratings[given])
     return codes
+
+
+def too_little_varies(rows: FloatArray, groups: IntArray | None) -> Unmeasured | None:
+    """Why agreement beyond chance cannot be told, if so: ratings, float64 [examples, raters], NaN where none was given,
+    that are one and the same on all but a few examples.
+
+    A draw without those says nothing of agreement. With five, one in 150 draws is like that and can be taken as chance
+    (`chance_where_undefined`); with one it would be every third, and the bootstrap's ends are of no use.
+    """
+    import numpy as np
+
+    values, times = np.unique(rows[~np.isnan(rows)], return_counts=True)
+    usual = values[np.argmax(times)] if values.size else 0.0
+    on = (~np.isnan(rows) & (rows != usual)).any(axis=1)
+    units = int(np.unique(np.flatnonzero(on) if groups is None else groups[on]).size)
+    if units >= LEAST_VARYING:
+        return None
+    noun = "examples" if groups is None else "clusters"
+    return Unmeasured(f"ratings vary on {units} {noun}: agreement beyond chance needs at least {LEAST_VARYING}")
 
 
 def kept_rows(rows: FloatArray, groups: IntArray | None, kept: IntArray) -> tuple[FloatArray, IntArray | None]:

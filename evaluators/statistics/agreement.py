@@ -57,7 +57,8 @@ def alpha_worlds(ratings: npt.ArrayLike, level: MeasurementLevel) -> Statistic:
     counts = (table[:, :, None] == values).sum(axis=0, dtype=np.float64)  # [items, values]
     sizes = counts.sum(axis=1)
     counts[sizes < 2] = 0.0
-    share = np.divide(1.0, sizes - 1, out=np.zeros_like(sizes), where=sizes >= 2)
+    differ = (counts > 0).sum(axis=1) > 1  # elsewhere nothing to observe, to the last bit
+    share = np.divide(1.0, sizes - 1, out=np.zeros_like(sizes), where=differ)
     centred = values - values.mean() if values.size else values
     within_nominal = share * (sizes**2 - np.square(counts).sum(axis=1))
 
@@ -137,7 +138,7 @@ def spearman_worlds(first: npt.ArrayLike, second: npt.ArrayLike) -> Statistic:
     codes = [np.unique(side, return_inverse=True)[1] for side in sides]
 
     def ranks(drawn: FloatArray, code: npt.NDArray[np.intp]) -> FloatArray:
-        one_hot = np.equal(code[:, None], np.arange(code.max(initial=-1) + 1)).astype(np.float64)
+        one_hot = np.equal(code[:, None], np.arange(int(code.max(initial=-1)) + 1)).astype(np.float64)
         return _midranks(drawn @ one_hot)[:, code] - drawn.sum(axis=1, keepdims=True) / 2
 
     def worlds(weights: IntArray) -> FloatArray:

@@ -92,10 +92,11 @@ def alt_test(
     """``alt_test(verdicts, ratings).passed``: is the judge as good a rater as most of the people, less epsilon?
 
     ``judge``: shape (items,); ``raters``: shape (raters, items); NaN where a rating was not given. Each rater is left
-    out in turn, and on every item that he, the judge and at least one other rated, the one nearer to the others wins,
-    both where they are equally near. H0, "the rater wins more often than the judge by epsilon or more", is put to a
-    one-sided paired t test, and the p-values of all raters to Benjamini and Yekutieli's procedure at false discovery
-    rate ``alpha``. The winning rate is the share of raters for whom H0 falls; the judge passes from 0.5.
+    out in turn and set against the judge: on every item that both and at least one other rated, the one nearer to the
+    others' ratings wins, or both where they are equally near. H0, "the rater wins more often than the judge by epsilon
+    or more", is put to a one-sided paired t test, and the p-values of all raters to Benjamini and Yekutieli's procedure
+    at false discovery rate ``alpha``. The winning rate is the share of raters for whom H0 falls; the judge passes from
+    0.5.
 
     ``epsilon`` is what a judge's lower price may cost: the authors take 0.2 for experts, 0.15 for skilled raters, 0.1
     for crowd workers. They ask for three raters and 50 to 100 items. ``least_items``: a rater who shares fewer items
