@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from finetune_gate.evaluators import catalog
 from finetune_gate.evaluators.absent import Unmeasured, Value
-from finetune_gate.evaluators.asking import Ability, GenerateRequest, Generation, Request
+from finetune_gate.evaluators.asking import Ability, Failed, GenerateRequest, Generation, Request
 from finetune_gate.evaluators.errors import Problem
 from finetune_gate.evaluators.estimators import Mean
 from finetune_gate.evaluators.evaluator import Answers, Components, Datasets, OneDataset
@@ -58,7 +58,9 @@ class Liked(OneDataset):
 
         def liked(text: str) -> Value:
             verdict = given[self._asked(text)]
-            return float(verdict.text == "yes") if isinstance(verdict, Generation) else Unmeasured("no verdict")
+            if isinstance(verdict, Generation):
+                return float(verdict.text == "yes")
+            return Unmeasured(verdict.reason if isinstance(verdict, Failed) else "no verdict")
 
         return {role: {"liked": [liked(text) for text in self._texts(data, found)]} for role, found in answers.items()}
 

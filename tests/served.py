@@ -18,9 +18,9 @@ from urllib.error import URLError
 
 @dataclass(frozen=True)
 class Served:
-    """The model in ``folder``, served at ``base_url``."""
+    """A model, served at ``base_url`` under the name ``model``."""
 
-    folder: Path
+    model: str
     base_url: str
     log: Path
 
@@ -32,20 +32,25 @@ class Served:
 
 @contextmanager
 def serving(folder: Path, log: Path) -> Generator[Served]:
+    """Under the folder's own name, as seen from where it lies."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("transformers")), "serve", str(folder), "--device", "cpu"]
+    command = [str(Path(sys.executable).with_name("transformers")), "serve", folder.name, "--device", "cpu"]
     environ = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     with (
         log.open("wb") as said,
         subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=said, stderr=said, env=environ
+            [*command, "--host", "127.0.0.1", "--port", str(port)],
+            stdout=said,
+            stderr=said,
+            env=environ,
+            cwd=folder.parent,
         ) as process,
     ):
         try:
             _wait_until_up(f"http://127.0.0.1:{port}/health", process, log)
-            yield Served(folder, f"http://127.0.0.1:{port}/v1", log)
+            yield Served(folder.name, f"http://127.0.0.1:{port}/v1", log)
         finally:
             process.terminate()
             try:

@@ -4,8 +4,8 @@
     decode(content) == TokenLogprobs((-0.1, -2.5))
 
 A letter first, then what it stands for: ``L``, dropped context and one little-endian double per token; ``G``, finish,
-tokens, and the text in UTF-8 (lone surrogates included); ``E`` the doubles of an embedding; ``N`` those of an
-entailment; ``A`` an attribution as JSON. Packs and the store hold the same bytes.
+tokens, and the text in UTF-8 (lone surrogates included); ``C`` one double per option of a choice; ``E`` those of an
+embedding; ``N`` of an entailment; ``A`` an attribution as JSON. Packs and the store hold the same bytes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any, Final, Literal, cast
 
-from finetune_gate.evaluators.asking import Attribution, Embedding, Entailment, Generation, TokenLogprobs
+from finetune_gate.evaluators.asking import Attribution, Choice, Embedding, Entailment, Generation, TokenLogprobs
 
-Kept = TokenLogprobs | Generation | Attribution | Embedding | Entailment
+Kept = TokenLogprobs | Generation | Choice | Attribution | Embedding | Entailment
 """What can be kept. A ``Failed`` is asked again."""
 
 _LOGPROBS: Final = struct.Struct("<cQ")
@@ -33,6 +33,8 @@ def encode(answer: Kept) -> bytes:
     match answer:
         case TokenLogprobs():
             return _LOGPROBS.pack(b"L", answer.dropped_context) + _doubles(answer.logprobs)
+        case Choice():
+            return b"C" + _doubles(answer.logprobs)
         case Embedding():
             return b"E" + _doubles(answer.vector)
         case Entailment():
@@ -59,6 +61,8 @@ def decode(content: bytes) -> Kept:
             tokens: int
             _, finish, tokens = _GENERATION.unpack_from(content)
             return Generation(content[_GENERATION.size :].decode("utf-8", "surrogatepass"), _FINISHES[finish], tokens)
+        if content[:1] == b"C":
+            return Choice(_numbers(content[1:]))
         if content[:1] == b"E":
             return Embedding(_numbers(content[1:]))
         if content[:1] == b"N":

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
-from finetune_gate.evaluators.asking import Answer, Failed, Generation, TokenLogprobs
+from finetune_gate.evaluators.asking import Answer, Choice, Failed, Generation, TokenLogprobs
 
+from ..budget import NOTHING, Account, Purse, Refusal, Reservation
 from ..models.protocol import Usage
 from .background import Connection, EndpointLimits
+from .metering import come_to, most_of
 from .pacing import Backoff
 from .replies import Json, NoReply, usage_of
 from .verdicts import TOO_MUCH, Again, Call, Judging, Reworded, Verdict
@@ -20,6 +23,9 @@ _SHARE_OF_DEADLINE = 0.5
 """An attempt may take half of the deadline, so that a call that hangs can be made once more."""
 
 _SILENT_DEADLINES = 2
+
+_ROOM_SECONDS = 0.01
+"""Between two looks whether calls that have ended leave room in the budget."""
 
 
 @dataclass(slots=True)
@@ -36,12 +42,14 @@ class Tally:
     """Whether anything has ever come back."""
     answered: bool = False
     """Whether there has ever been an answer."""
+    told: tuple[int | None, int | None] = (None, None)
+    """Tokens read and written, as the reply told that was read last."""
 
     def usage(self) -> Usage:
         return Usage(self.calls, self.prompt_tokens, self.completion_tokens, self.retries, self.rate_limited)
 
     def add(self, reply: Json) -> None:
-        read, written = usage_of(reply)
+        self.told = read, written = usage_of(reply)
         self.prompt_tokens += read or 0
         self.completion_tokens += written or 0
 
@@ -57,6 +65,9 @@ class Caller:
     Raises ModelError where no call can succeed: wrong key, no such model, no credit, nobody at the address from the
     start. Where no answer comes for twice ``call_seconds``, what is left is Failed with that reason, so that a server
     that has died costs minutes, not hours.
+
+    Each attempt begins with room for it in ``account``; where there is none left, what has no answer yet is Failed with
+    the account's reason. Room is given in the order of ``calls``.
     """
 
     connection: Connection
@@ -64,6 +75,7 @@ class Caller:
     judging: Judging
     tally: Tally
     backoff: Backoff = field(default_factory=Backoff)
+    account: Account = field(default_factory=lambda: Purse().account(""))
     last_fault: Again | None = None
     """Why the last answer that was given up was."""
     _last_answer: float = 0.0
@@ -75,20 +87,26 @@ class Caller:
         missing = set(range(len(calls)))
         self._last_answer = time.monotonic()
 
-        async def one(index: int) -> None:
-            answer = await self._answer(calls[index])
+        async def one(index: int, reserved: Reservation) -> None:
+            await give(index, await self._answer(calls[index], reserved))
+
+        async def give(index: int, answer: Answer) -> None:
             missing.discard(index)
             await keep(index, answer)
 
-        def ended(_: asyncio.Task[None]) -> None:
+        def ended(reserved: Reservation, _: asyncio.Task[None]) -> None:
+            self.account.settle(reserved, NOTHING)
             turnstile.end()
 
         try:
             async with asyncio.TaskGroup() as group:
-                for index in range(len(calls)):
-                    await turnstile.begin()
+                for index, call in enumerate(calls):
+                    reserved = await self._let_in(call)
+                    if isinstance(reserved, Refusal):
+                        await give(index, Failed(reserved.reason))
+                        continue
                     # by a callback, since a task that is cancelled before its first step runs no finally
-                    group.create_task(one(index)).add_done_callback(ended)
+                    group.create_task(one(index, reserved)).add_done_callback(partial(ended, reserved))
         except BaseExceptionGroup as several:
             first = several.exceptions[0]
             if not isinstance(first, _Silent):
@@ -96,13 +114,34 @@ class Caller:
             for index in sorted(missing):
                 await keep(index, Failed(str(first)))
 
-    async def _answer(self, call: Call) -> Answer:
+    async def _let_in(self, call: Call) -> Reservation | Refusal:
+        """A place at the turnstile, and room for a first attempt."""
+        if (refusal := self.account.refused()) is not None:
+            return refusal
+        await self.connection.turnstile.begin()
+        reserved = None
+        try:
+            reserved = await self._room(call.body())
+            return reserved
+        finally:
+            if not isinstance(reserved, Reservation):
+                self.connection.turnstile.end()
+
+    async def _room(self, body: Mapping[str, object]) -> Reservation | Refusal:
+        """Waits while calls under way may still leave some."""
+        most = most_of(body)
+        while (reserved := self.account.reserve(most)) is None:
+            await asyncio.sleep(_ROOM_SECONDS)
+        return reserved
+
+    async def _answer(self, call: Call, reserved: Reservation | None) -> Answer:
         last = Again("it was never its turn")
         try:
             async with asyncio.timeout(self.limits.call_seconds) as deadline:
                 tries = attempts = malformed = 0
                 while True:
-                    verdict = await self._attempt(call, deadline.when() or 0.0)
+                    verdict = await self._attempt(call, deadline.when() or 0.0, reserved)
+                    reserved = None
                     if isinstance(verdict, Reworded):
                         self.tally.retries += 1
                         continue
@@ -130,27 +169,41 @@ class Caller:
     def _too_late(self) -> str:
         return f"within {self.limits.call_seconds:g} s"
 
-    async def _attempt(self, call: Call, deadline: float) -> Verdict:
+    async def _attempt(self, call: Call, deadline: float, first: Reservation | None) -> Verdict:
         turnstile, tally = self.connection.turnstile, self.tally
         body = call.body()
-        async with turnstile.attempt() as ticket:
-            left = deadline - asyncio.get_running_loop().time()
-            tally.calls += 1
-            reply = await self.connection.client.post(
-                call.path, body, max(0.001, min(left, self.limits.call_seconds * _SHARE_OF_DEADLINE))
-            )
-            if not isinstance(reply, NoReply):
-                tally.heard = True
-                tally.rate_limited += reply.status == 429
-                if reply.status in TOO_MUCH:
-                    turnstile.refused(ticket, min(reply.retry_after or 0.0, self.limits.call_seconds))
-                elif reply.status < 500:
-                    turnstile.answered(ticket)
-        return self.judging.verdict(call, body, reply, tally.answered)
+        reserved = first or await self._room(body)
+        if isinstance(reserved, Refusal):
+            return Failed(reserved.reason)
+        spent = NOTHING
+        try:
+            async with turnstile.attempt() as ticket:
+                if (late := self.account.late()) is not None:
+                    return Failed(late.reason)
+                left = deadline - asyncio.get_running_loop().time()
+                tally.calls += 1
+                spent = come_to(reserved.most, None, (None, None))
+                reply = await self.connection.client.post(
+                    call.path, body, max(0.001, min(left, self.limits.call_seconds * _SHARE_OF_DEADLINE))
+                )
+                if not isinstance(reply, NoReply):
+                    tally.heard = True
+                    tally.rate_limited += reply.status == 429
+                    if reply.status in TOO_MUCH:
+                        turnstile.refused(ticket, min(reply.retry_after or 0.0, self.limits.call_seconds))
+                    elif reply.status < 500:
+                        turnstile.answered(ticket)
+            tally.told = (None, None)
+            try:
+                return self.judging.verdict(call, body, reply, tally.answered)
+            finally:
+                spent = come_to(reserved.most, reply, tally.told)
+        finally:
+            self.account.settle(reserved, spent)
 
     def _heard_of(self, answer: Answer) -> None:
         self._last_answer = time.monotonic()
-        if isinstance(answer, Generation | TokenLogprobs):
+        if isinstance(answer, Generation | TokenLogprobs | Choice):
             self.tally.answered = True
 
     def _given_up(self, last: Again, when: str) -> Failed:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from finetune_gate.evaluators.asking import (
     Ability,
     Answer,
+    ChooseRequest,
     Failed,
     GenerateRequest,
     Request,
@@ -24,13 +25,15 @@ from finetune_gate.evaluators.asking import (
 )
 from finetune_gate.evaluators.errors import ModelError, Problem, without_credentials
 
+from ..budget import Account, Purse
+from ..models.choosing import choose, scores_of
 from ..models.protocol import Deliver, JsonScalar, Tokens, Usage
 from ..pins import Endpoint
 from .access import access_to
 from .background import Connection, EndpointLimits, connect, release
 from .calling import Caller, Tally
 from .pacing import Backoff
-from .replies import Json, estimated_tokens, read_echo, read_generation
+from .replies import Json, estimated_tokens, read_echo, read_first_token, read_generation
 from .verdicts import Again, Call, Judging
 from .wording import EchoText, Wording, unaskable
 
@@ -44,7 +47,7 @@ _UNABLE = (500, 501)
 _LOOK_SECONDS = 1.0
 _STOP_SECONDS = 5.0
 
-_R = TypeVar("_R", ScoreRequest, GenerateRequest)
+_R = TypeVar("_R", ScoreRequest, GenerateRequest, ChooseRequest)
 
 
 class EndpointModel:
@@ -67,6 +70,11 @@ class EndpointModel:
     token of a document can be scored only where the server puts BOS in front; a document longer than the model's
     context is Failed, as the server says.
 
+    Choices need log-probabilities of an answer's first token: of a chat those of the 20 likeliest ones, of completions
+    the log-likelihood of each option. A chat that gives none fails each choice with that reason.
+
+    Each call has its room in ``account``; what there is none for is Failed with that reason.
+
     Raises ConfigurationError for an address or key that cannot be used, and ModelError, when asked, where no call can
     succeed. What goes wrong with single requests is Failed, with the reason.
     """
@@ -78,6 +86,7 @@ class EndpointModel:
         *,
         environ: Mapping[str, str] = os.environ,
         backoff: Backoff | None = None,
+        account: Account | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._limits = limits or EndpointLimits()
@@ -85,6 +94,7 @@ class EndpointModel:
         self._wording = Wording(endpoint)
         self._judging = Judging(endpoint, self._access, self._wording)
         self._backoff = backoff or Backoff()
+        self._account = account or Purse().account(endpoint.digest)
         self._tally = Tally()
         self._user = object()
         self._lock = Lock()
@@ -97,8 +107,10 @@ class EndpointModel:
     @property
     def abilities(self) -> frozenset[Ability]:
         """With the completions API, the first look asks the server one short question. A server that cannot be asked is
-        a ModelError, never a missing ability."""
-        return frozenset(("generates", "scores_tokens")) if self._can_score() else frozenset(("generates",))
+        a ModelError, never a missing ability. That a chat can choose is taken for granted: one that cannot says so."""
+        if self._endpoint.api == "chat":
+            return frozenset(("generates", "chooses"))
+        return frozenset(("generates", "scores_tokens", "chooses")) if self._can_score() else frozenset(("generates",))
 
     @property
     def batched(self) -> bool:
@@ -115,8 +127,9 @@ class EndpointModel:
             "api": endpoint.api,
             "own_messages": len(endpoint.messages),
             "pinned_by": "name only",
-            "parameters": "max_tokens, temperature, top_p, stop, seed when sampling; stop, seed and values that are the"
-            " API's defaults are left out where the server refuses them",
+            "parameters": "max_tokens, temperature, top_p, stop, seed when sampling, response_format with a schema;"
+            " stop, seed, response_format and values that are the API's defaults are left out where the server refuses"
+            " them",
         }
 
     @property
@@ -136,6 +149,11 @@ class EndpointModel:
             elif isinstance(request, GenerateRequest):
                 read += sum(estimated_tokens(turn.content) for turn in self._wording.messages(request.prompt))
                 written += max(0, request.max_new_tokens)
+            elif isinstance(request, ChooseRequest) and self._endpoint.api == "chat":
+                read += sum(estimated_tokens(turn.content) for turn in self._wording.messages(request.prompt))
+                written += 1
+            elif isinstance(request, ChooseRequest):
+                read += self.tokens(scores_of(request)).read
         return Tokens(read, written, exact=False)
 
     def addresses(self, requests: Sequence[Request]) -> list[str]:
@@ -150,6 +168,13 @@ class EndpointModel:
 
     def generate(self, requests: Sequence[GenerateRequest], deliver: Deliver) -> None:
         self._ask_each_once(requests, self._generate_call, deliver)
+
+    def choose(self, requests: Sequence[ChooseRequest], deliver: Deliver) -> None:
+        """With the chat API one call each; with completions one for each option."""
+        if self._endpoint.api == "chat":
+            self._ask_each_once(requests, self._choose_call, deliver)
+        else:
+            choose(self.score, requests, deliver)
 
     def release(self) -> None:
         release(self._user)
@@ -168,6 +193,13 @@ class EndpointModel:
         path = "/chat/completions" if chat else "/completions"
         return Call(path, partial(self._wording.generating, request), read)
 
+    def _choose_call(self, request: ChooseRequest) -> Call:
+        def read(reply: Json) -> Answer:
+            self._tally.add(reply)
+            return read_first_token(reply, request.options, self._access)
+
+        return Call("/chat/completions", partial(self._wording.choosing, request), read)
+
     def _score_call(self, request: ScoreRequest) -> Call:
         return self._echo_call(self._wording.echo_text(request))
 
@@ -184,6 +216,8 @@ class EndpointModel:
                 found: list[Answer] = []
                 probe = self._echo_call(self._wording.echo_text(_PROBE))
                 fault = self._ask([probe], lambda _, answer: found.append(answer))
+                if (refusal := self._account.refused()) is not None and found[0] == Failed(refusal.reason):
+                    return True  # nothing is known, and nothing will be asked
                 if fault is not None and fault.status not in _UNABLE:
                     raise ModelError(
                         Problem(
@@ -217,7 +251,7 @@ class EndpointModel:
         if not calls:
             return None
         connection = connect(self._user, self._access, self._limits)
-        caller = Caller(connection, self._limits, self._judging, self._tally, self._backoff)
+        caller = Caller(connection, self._limits, self._judging, self._tally, self._backoff, self._account)
         _hand_over(connection, caller, calls, deliver)
         return caller.last_fault
 

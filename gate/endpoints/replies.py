@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from math import exp, fsum, log
+from typing import Any, Literal, cast
 
-from finetune_gate.evaluators.asking import Failed, Generation, TokenLogprobs
+from finetune_gate.evaluators.asking import Choice, Failed, Generation, TokenLogprobs
 
 from .access import Access
 from .alignment import spans
@@ -29,6 +31,14 @@ _ENDS = {
 _MOST_TOKENS = 1 << 31
 _LEAST, _ROUNDING = -1e9, 0.01
 """Log-probabilities are at most 0, but for rounding; NaN is in no range."""
+
+_LEAST_MASS = 1e-6
+"""What servers' numbers can leave between a sum of probabilities and 1: less is rounding."""
+
+NO_FIRST_TOKENS = (
+    "the endpoint gives no log-probabilities of an answer's first token; a judge there can be asked with verdict:"
+    " structured"
+)
 
 Json = dict[str, object]
 
@@ -98,21 +108,10 @@ def read_generation(reply: Json, chat: bool, stops: tuple[str, ...], access: Acc
     Failed where the server gives no text on purpose: content filter, refusal, tool calls, nothing.
     """
     choice = _choice(reply, access)
-    finish = choice.get("finish_reason")
-    if finish == "content_filter":
-        return Failed("the content filter of the endpoint withheld the answer")
-    if chat:
-        message = choice.get("message")
-        if not isinstance(message, dict):
-            raise MalformedReply("the response has no message")
-        fields = cast("Json", message)
-        if isinstance(refusal := fields.get("refusal"), str) and refusal:
-            return Failed(f"the model refused: {access.quoted(refusal)}")
-        if fields.get("tool_calls") or fields.get("function_call") or finish in ("tool_calls", "function_call"):
-            return Failed("the model called a tool instead of answering")
-        text = fields.get("content")
-    else:
-        text = choice.get("text")
+    said = _said(choice, chat, access)
+    if isinstance(said, Failed):
+        return said
+    text, finish = said.get("content" if chat else "text"), choice.get("finish_reason")
     if text is None:
         return Failed("the response has no content")
     if not isinstance(text, str):
@@ -127,6 +126,37 @@ def read_generation(reply: Json, chat: bool, stops: tuple[str, ...], access: Acc
     if cut is not None:
         return Generation(text[:cut], "stop", tokens)
     return Generation(text, "stop" if end == "stop" else "length", tokens)
+
+
+def read_first_token(reply: Json, options: Sequence[str], access: Access) -> Choice | Failed:
+    """Log-probabilities of ``options`` from those of a chat answer's likeliest first tokens. Raises MalformedReply.
+
+    A listed token is an option's where both are the same text, whitespace around them aside; several (``m`` and `` m``)
+    add up. An option without one is no likelier than the least likely listed, nor than all that is not listed together:
+    that is what it gets. Failed where no option is listed, since then nothing is known of their order.
+    """
+    choice = _choice(reply, access)
+    said = _said(choice, True, access)
+    if isinstance(said, Failed):
+        return said
+    listed = _likeliest(choice)
+    if listed is None:
+        return Failed(NO_FIRST_TOKENS)
+    for value in listed.values():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _LEAST <= value <= _ROUNDING:
+            return Failed(f"the endpoint gave {access.quoted(repr(value), 40)} as a log-probability")
+    known = {token: min(0.0, float(cast("float", value))) for token, value in listed.items()}
+    left = 1 - fsum(map(exp, known.values()))
+    if left < -_ROUNDING:
+        return Failed("the probabilities that the endpoint gave of the likeliest first tokens add up to more than 1")
+    found = [[value for token, value in known.items() if token.strip() == option.strip()] for option in options]
+    if not any(found):
+        likeliest = access.quoted(repr(max(known, key=known.__getitem__)), 40)
+        return Failed(
+            f"none of the options is among the {len(known)} likeliest first tokens, of which {likeliest} is the first"
+        )
+    unlisted = min(*known.values(), log(max(left, _LEAST_MASS)))
+    return Choice(tuple(_added(values) if values else unlisted for values in found))
 
 
 def read_echo(reply: Json, sent: EchoText, access: Access) -> TokenLogprobs | Failed:
@@ -163,6 +193,48 @@ def read_echo(reply: Json, sent: EchoText, access: Access) -> TokenLogprobs | Fa
             return Failed(f"the endpoint gave {access.quoted(repr(value), 40)} as a log-probability")
         found.append(float(value))
     return TokenLogprobs(tuple(found))
+
+
+def _said(choice: Json, chat: bool, access: Access) -> Json | Failed:
+    """Where the text stands: the message of a chat, else the choice itself. Failed where the server gives no text on
+    purpose."""
+    finish = choice.get("finish_reason")
+    if finish == "content_filter":
+        return Failed("the content filter of the endpoint withheld the answer")
+    if not chat:
+        return choice
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        raise MalformedReply("the response has no message")
+    fields = cast("Json", message)
+    if isinstance(refusal := fields.get("refusal"), str) and refusal:
+        return Failed(f"the model refused: {access.quoted(refusal)}")
+    if fields.get("tool_calls") or fields.get("function_call") or finish in ("tool_calls", "function_call"):
+        return Failed("the model called a tool instead of answering")
+    return fields
+
+
+def _likeliest(choice: Json) -> dict[str, object] | None:
+    """What the first token of an answer could have been, with log-probabilities as they came; None where the server
+    does not tell. A token that is listed twice (some servers repeat the one that was drawn) counts once."""
+    match cast("Mapping[str, Any]", choice):
+        case {"logprobs": {"content": [{"top_logprobs": [_, *_] as table}, *_]}}:
+            pass
+        case _:
+            return None
+    listed: dict[str, object] = {}
+    for entry in cast("list[Any]", table):
+        match entry:
+            case {"token": str(token), "logprob": value}:
+                listed.setdefault(token, value)
+            case _:
+                raise MalformedReply("a token without its log-probability, or the other way round")
+    return listed
+
+
+def _added(logprobs: Sequence[float]) -> float:
+    """The log-probability of any of several tokens."""
+    return min(0.0, max(logprobs) + log(fsum(exp(value - max(logprobs)) for value in logprobs)))
 
 
 def _choice(reply: Json, access: Access) -> Json:

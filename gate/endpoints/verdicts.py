@@ -11,7 +11,7 @@ from finetune_gate.evaluators.errors import ModelError, Problem, without_credent
 from ..models.manifest import shown
 from ..pins import Endpoint
 from .access import NO_KEY, Access
-from .replies import Json, MalformedReply, NoReply, Reply, error_message, parsed
+from .replies import NO_FIRST_TOKENS, Json, MalformedReply, NoReply, Reply, error_message, parsed
 from .wording import Wording
 
 TOO_MUCH = (429, 503)
@@ -86,6 +86,10 @@ class Judging:
             return Again(told, after=reply.retry_after, counts=reply.status != 429, status=reply.status)
         if reply.status in _PASSING or reply.status >= 500:
             return Again(told, after=reply.retry_after, status=reply.status)
+        if reply.status in (400, 422) and self.wording.learn(body, message, named):
+            return Reworded()
+        if "top_logprobs" in body and "logprob" in f"{named} {message}":
+            return Failed(f"{NO_FIRST_TOKENS} ({told})")  # OpenAI does it with a 403, which is not about the key
         if reply.status == 401 or (reply.status == 403 and not answered):
             raise self._wrong_key(told)
         if reply.status in _REDIRECTS:
@@ -96,8 +100,6 @@ class Judging:
                 f"{call.path} below base_url, and a model of this name",
                 "check the name of the model, that base_url ends with the API's version (such as /v1), and api",
             )
-        if reply.status in (400, 422) and self.wording.learn(body, message, named):
-            return Reworded()
         return Failed(told)
 
     def unreachable(self, reason: str) -> ModelError:

@@ -7,13 +7,26 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
-from finetune_gate.evaluators.asking import Failed, GenerateRequest, Message, Prompt, Request, ScoreRequest
+from finetune_gate.evaluators.asking import (
+    ChooseRequest,
+    Failed,
+    GenerateRequest,
+    Message,
+    Prompt,
+    Request,
+    ScoreRequest,
+)
 
+from ..models.choosing import refusal, scores_of
 from ..pins import Endpoint
 
 MOST_STOPS = 4
 """Stop strings that OpenAI's API takes; all of them are applied here anyway."""
+
+MOST_LISTED, FEWER_LISTED = 20, 5
+"""Likeliest first tokens that OpenAI's API lists, and those that stricter servers do."""
 
 _DEFAULTS: Mapping[str, object] = {"temperature": 1.0, "top_p": 1.0}
 """What the API's reference says holds where a parameter is absent."""
@@ -21,6 +34,11 @@ _DEFAULTS: Mapping[str, object] = {"temperature": 1.0, "top_p": 1.0}
 _REFUSED = re.compile(
     r"unsupported|not support|unrecognized|unrecognised|unknown|unexpected|not permitted|not allowed|\bextra", re.I
 )
+_TOO_MANY = re.compile(r"\b(max|most|greater|larger|less|exceed|between|range|up to)|[<≤]", re.I)
+_STRUCTURE = re.compile(r"response.?format|json.?(schema|object)|structured.?output|guided|grammar", re.I)
+_STRUCTURES = ("json_schema", "json_object", None)
+"""What is asked for where a schema is given, one after the other as servers refuse them. Which words a refusal has
+differs from server to server, so any that names the matter counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +57,23 @@ class Wording:
 
     What a server refuses is left out from then on, but only where the answer does not depend on it: a seed (a wish
     anyway), stop strings (cut off here too), and values that are the API's defaults. ``max_tokens`` becomes
-    ``max_completion_tokens``, as newer models of OpenAI's demand.
+    ``max_completion_tokens``, as newer models of OpenAI's demand. Where an answer that follows a schema is refused, any
+    JSON object is asked for, then nothing: whoever reads the text checks it. Where 20 likeliest tokens are too many, 5
+    are asked for.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._omitted: set[str] = set()
         self._renamed: dict[str, str] = {}
+        self._structure = 0
+        self._listed = MOST_LISTED
 
     @property
     def omitted(self) -> frozenset[str]:
         """Parameters that this server has refused and that are no longer sent."""
-        return frozenset(self._omitted)
+        unstructured = _STRUCTURES[self._structure] is None
+        return frozenset([*self._omitted, "response_format"] if unstructured else self._omitted)
 
     def messages(self, prompt: Prompt) -> tuple[Message, ...]:
         """The endpoint's own messages, then the prompt; a plain text is what the user says."""
@@ -73,6 +96,8 @@ class Wording:
         if self._endpoint.api == "chat":
             turns = self.messages(request.prompt)
             body["messages"] = [{"role": turn.role, "content": turn.content} for turn in turns]
+            if request.schema is not None and (kind := _STRUCTURES[self._structure]):
+                body["response_format"] = _response_format(kind, request.schema)
         else:
             body["prompt"] = self.text(request.prompt)
         if stops := [stop for stop in request.stop if stop][:MOST_STOPS]:
@@ -82,7 +107,20 @@ class Wording:
         for name in self._omitted:
             if self._may_omit(name, body.get(name)):
                 body.pop(name, None)
-        return {self._renamed.get(name, name): value for name, value in body.items()}
+        return self._as_renamed(body)
+
+    def choosing(self, request: ChooseRequest) -> dict[str, object]:
+        """For the chat API: one token is generated and thrown away, and the likeliest ones are listed."""
+        body: dict[str, object] = {
+            "model": self._endpoint.model,
+            "stream": False,
+            "max_tokens": 1,
+            "temperature": 0.0,
+            "logprobs": True,
+            "top_logprobs": self._listed,
+            "messages": [{"role": turn.role, "content": turn.content} for turn in self.messages(request.prompt)],
+        }
+        return self._as_renamed(body)
 
     def echo_text(self, request: ScoreRequest) -> EchoText:
         """Whitespace before the border goes to the continuation, as with local models (see ``gate.models.tokenizing``).
@@ -108,6 +146,14 @@ class Wording:
     def learn(self, body: Mapping[str, object], message: str, named: str | None) -> bool:
         """Whether to ask again after a refusal (400, 422) of ``body``, whose ``message`` or ``param`` field names the
         parameter."""
+        about = f"{named} {message}"
+        if "response_format" in body and _STRUCTURE.search(about):
+            asked = cast("Mapping[str, str]", body["response_format"])["type"]
+            self._structure = max(self._structure, _STRUCTURES.index(asked) + 1)
+            return True
+        if body.get("top_logprobs") == MOST_LISTED and "logprobs" in about and _TOO_MANY.search(message):
+            self._listed = FEWER_LISTED
+            return True
         if not _REFUSED.search(message):
             return False
         if "max_tokens" in body and (named == "max_tokens" or "max_completion_tokens" in message):
@@ -120,6 +166,9 @@ class Wording:
                 return True
         return False
 
+    def _as_renamed(self, body: Mapping[str, object]) -> dict[str, object]:
+        return {self._renamed.get(name, name): value for name, value in body.items()}
+
     def _may_omit(self, name: str, value: object) -> bool:
         return name not in _DEFAULTS or value == _DEFAULTS[name]
 
@@ -129,15 +178,21 @@ class Wording:
         if isinstance(request, ScoreRequest):
             echo = self.echo_text(request)
             return ["score", echo.text, echo.border]
-        if not isinstance(request, GenerateRequest):
+        chat = self._endpoint.api == "chat"
+        if isinstance(request, ChooseRequest) and not chat:
+            return ["choose", *(self.identity(score) for score in scores_of(request))]
+        if not isinstance(request, GenerateRequest | ChooseRequest):
             return ["cannot", repr(request)]
-        if self._endpoint.api == "chat":
-            prompt: object = [[turn.role, turn.content] for turn in self.messages(request.prompt)]
-        else:
-            prompt = self.text(request.prompt)
+        prompt: object = self.text(request.prompt)
+        if chat:
+            prompt = [[turn.role, turn.content] for turn in self.messages(request.prompt)]
+        if isinstance(request, ChooseRequest):
+            return ["choose", prompt, request.options]
         about: list[object] = ["generate", prompt, request.max_new_tokens, sorted(set(request.stop)), request.sample]
         if request.temperature > 0:  # greedy answers depend on neither; on samples they do, servers being what they are
             about += [request.temperature, request.top_p, request.seed]
+        if chat and request.schema is not None:  # the completions API is not told
+            about += ["schema", request.schema]
         return about
 
 
@@ -149,10 +204,27 @@ def sampling_seed(request: GenerateRequest) -> int:
 
 def unaskable(request: Request) -> Failed | None:
     """Why a request makes no sense to any server, if so."""
+    if isinstance(request, ChooseRequest):
+        return refusal(request)
     if not isinstance(request, GenerateRequest):
         return None
     if request.max_new_tokens < 1:
         return Failed(f"max_new_tokens is {request.max_new_tokens}")
     if not 0 <= request.temperature <= 100 or not 0 < request.top_p <= 1:
         return Failed(f"temperature {request.temperature} or top_p {request.top_p} is out of range")
+    if request.schema is not None and not _is_object(request.schema):
+        return Failed("the schema of the request is no JSON object")
     return None
+
+
+def _response_format(kind: str, schema: str) -> dict[str, object]:
+    if kind != "json_schema":
+        return {"type": kind}
+    return {"type": kind, "json_schema": {"name": "verdict", "strict": True, "schema": json.loads(schema)}}
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ValidationError
 from finetune_gate.evaluators.catalog import evaluator_class, is_known, kinds
 from finetune_gate.evaluators.datasets import Dataset, load_dataset
 from finetune_gate.evaluators.errors import ConfigurationError, DatasetError, Problem
-from finetune_gate.evaluators.evaluator import Evaluator
+from finetune_gate.evaluators.evaluator import Evaluator, RatedEvaluator
 from finetune_gate.evaluators.metrics import Metric
 
+from .budgets import budget_problems
 from .rules import Rule
 from .settings import Gate, GateFile
 from .strict_yaml import Document, read_yaml
@@ -37,6 +38,7 @@ def load_gate_file(path: Path) -> Gate:
     problems += _unknown_names(document, evaluators)
     if settings is not None:
         problems += _empty_bounds(document, settings.rules, evaluators)
+        problems += budget_problems(settings, evaluators.values(), lambda keys: _place(document, keys))
         problems += _wrong_subjects(document, settings.rules, evaluators)
     if problems or settings is None:
         raise ConfigurationError(*problems)
@@ -59,11 +61,23 @@ def load_data(gate: Gate) -> Mapping[str, Dataset]:
             problems += error.problems
     for evaluator in gate.evaluators.values():
         if all(name in data for name in evaluator.reads()):
-            problems += evaluator.check(data)
+            problems += _without_rows(evaluator, data) or evaluator.check(data)
     problems += _unknown_slices(gate, data)
     if problems:
         raise DatasetError(*problems)
     return data
+
+
+def _without_rows(evaluator: Evaluator, data: Mapping[str, Dataset]) -> list[Problem]:
+    """Optional datasets that are empty although the evaluator needs examples. Ratings may still be to come."""
+    ratings = evaluator.reads_ratings() if isinstance(evaluator, RatedEvaluator) else ()
+    return [
+        Problem(
+            f"data.{name} ({data[name].path})", f"no rows, and {evaluator.title} needs some", "at least one example"
+        )
+        for name in evaluator.reads()
+        if name not in ratings and not data[name].examples
+    ]
 
 
 def suggestion(wrong: str, known: Iterable[str]) -> str:

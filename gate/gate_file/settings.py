@@ -56,6 +56,9 @@ class Promotion(_Section):
     stage: Literal["Staging", "Production"] | None = Field(
         default=None, description="legacy stage to move to as well, for registries that still use stages"
     )
+    rejudge: int = Field(
+        default=0, ge=0, le=10, description="how often to judge again, where the champion was moved while judging"
+    )
 
 
 class EndpointSettings(_Section):
@@ -84,6 +87,40 @@ class EndpointSettings(_Section):
         if parts.username or parts.password or parts.query or parts.fragment:
             raise ValueError("an address without user, password and query: name the key's variable in `key`")
         return base_url.rstrip("/") if base_url else None
+
+
+Amount = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+
+
+class Price(_Section):
+    """What an API charges, in the budget's currency per million tokens. 0 for a server that costs nothing."""
+
+    input: Amount = Field(description="per million tokens that are sent")
+    output: Amount = Field(description="per million tokens that are written")
+
+
+class BudgetSettings(_Section):
+    """The most that one run may ask of APIs, and how long asking judges may take: ``budget: {calls: 2000, money: 5.00,
+    prices: {"openai:/gpt-4o": {input: 2.50, output: 10.00}}}``."""
+
+    calls: int | None = Field(default=None, ge=1, le=10**12, description="calls to APIs, retries included")
+    tokens: int | None = Field(
+        default=None, ge=1, le=10**15, description="tokens that APIs read and write, as they count them"
+    )
+    seconds: float | None = Field(default=None, gt=0, le=1e9, allow_inf_nan=False, description="time of asking judges")
+    money: float | None = Field(
+        default=None, gt=0, le=1e9, allow_inf_nan=False, description="cost of all calls; needs a price for each model"
+    )
+    currency: str = Field(default="USD", pattern=r"^[A-Za-z€£¥₹$]{1,8}$", description="only shown")
+    prices: dict[str, Price] = Field(
+        default_factory=dict, description="by the address of a model, such as openai:/gpt-4o, per million tokens"
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> BudgetSettings:
+        if not self.prices and all(one is None for one in (self.calls, self.tokens, self.seconds, self.money)):
+            raise ValueError("nothing in it; expected calls, tokens, seconds, money or prices")
+        return self
 
 
 class Execution(_Section):
@@ -118,6 +155,15 @@ class Execution(_Section):
         return self
 
 
+class Reviewing(_Section):
+    """Whether a decision to hold waits for a person. Only runs of a Prefect deployment can wait."""
+
+    wait: Literal["never", "hold"] = Field(
+        default="never", description="hold: the Prefect run is suspended until a person approves, blocks or looks again"
+    )
+    hours: float = Field(default=72.0, gt=0, le=24 * 30, description="how long, counted from the first wait")
+
+
 class GateFile(_Section):
     """The settings of a gate file, except its evaluators, which are built by their own classes."""
 
@@ -133,9 +179,11 @@ class GateFile(_Section):
     rules: list[Rule] = Field(min_length=1, description="what must hold")
     promotion: Promotion = Promotion()
     execution: Execution = Execution()
+    review: Reviewing = Reviewing()
     endpoints: dict[str, EndpointSettings] = Field(
         default_factory=dict, description="OpenAI-compatible APIs by the name that model addresses begin with"
     )
+    budget: BudgetSettings | None = Field(default=None, description="the most that one run may ask; none: no limit")
     trust: Literal["files", "code"] = Field(
         default="files", description="code: versions that are Python code (pyfunc, scikit-learn) may run it, apart"
     )

@@ -11,6 +11,8 @@ from finetune_gate.evaluators.asking import (
     Answer,
     AttributeRequest,
     Attribution,
+    Choice,
+    ChooseRequest,
     Embedding,
     EmbedRequest,
     Entailment,
@@ -38,9 +40,10 @@ class FakeModel:
         model = FakeModel(lambda request: "yes")                  # by rule
         model.asked                                               # every request that was answered, in order
 
-    A scripted str stands for a Generation, a number or numbers for TokenLogprobs; an Answer stands for itself. What
-    the script does not hold (or answers with None) is Failed. Two fakes are the same model if their digests are equal;
-    nothing looks into the script. Requests are delivered last to first, since no order is promised.
+    A scripted str stands for a Generation, a number or numbers for TokenLogprobs, or for the Choice where that is asked
+    for; an Answer stands for itself. What the script does not hold (or answers with None) is Failed. Two fakes are the
+    same model if their digests are equal; nothing looks into the script. Requests are delivered last to first, since no
+    order is promised.
     """
 
     def __init__(
@@ -93,6 +96,9 @@ class FakeModel:
     def generate(self, requests: Sequence[GenerateRequest], deliver: Deliver) -> None:
         self._answer(requests, deliver)
 
+    def choose(self, requests: Sequence[ChooseRequest], deliver: Deliver) -> None:
+        self._answer(requests, deliver)
+
     def attribute(self, requests: Sequence[AttributeRequest], deliver: Deliver) -> None:
         self._answer(requests, deliver)
 
@@ -118,14 +124,15 @@ class FakeModel:
         match scripted:
             case None:
                 return Failed("the script has no answer to this request")
-            case TokenLogprobs() | Generation() | Attribution() | Embedding() | Entailment() | Failed():
+            case TokenLogprobs() | Generation() | Choice() | Attribution() | Embedding() | Entailment() | Failed():
                 return scripted
             case str():
                 return Generation(scripted, "stop", len(scripted.split()))
             case int() | float():
-                return TokenLogprobs((float(scripted),))
+                numbers = (float(scripted),)
             case _:
-                return TokenLogprobs(tuple(float(value) for value in scripted))
+                numbers = tuple(float(value) for value in scripted)
+        return Choice(numbers) if isinstance(request, ChooseRequest) else TokenLogprobs(numbers)
 
 
 def _looked_up(script: Mapping[Request | Prompt, Scripted]) -> Callable[[Request], Scripted]:

@@ -18,6 +18,7 @@ from finetune_gate.evaluators.asking import (
     Ability,
     Answer,
     AttributeRequest,
+    ChooseRequest,
     EmbedRequest,
     EntailRequest,
     Failed,
@@ -29,6 +30,7 @@ from finetune_gate.evaluators.asking import (
 
 from ..pins import ModelFiles
 from .attributing import ATTRIBUTIONS, attribute, passes
+from .choosing import choose, scores_of
 from .declared import text_config, whole_number
 from .differentiating import Differentiable
 from .embedding import EMBEDDINGS, embed
@@ -50,6 +52,9 @@ ROWS_GENERATED = 4
 
 CACHED_BYTES = 1 << 30
 """On CPUs it keeps up to four times more, while their cache takes no more than this: each pass reads all weights."""
+
+_Alone = ScoreRequest | GenerateRequest | AttributeRequest | EmbedRequest | EntailRequest
+"""Requests that read one text."""
 
 
 class LocalModel:
@@ -82,7 +87,7 @@ class LocalModel:
 
     @property
     def abilities(self) -> frozenset[Ability]:
-        return frozenset(("generates", "scores_tokens", "attributes", "embeds"))
+        return frozenset(("generates", "scores_tokens", "chooses", "attributes", "embeds"))
 
     @property
     def batched(self) -> bool:
@@ -93,13 +98,14 @@ class LocalModel:
 
     def tokens(self, requests: Sequence[Request]) -> Tokens:
         """Counted with the model's own tokenizer; a prompt that several continuations share is read once."""
-        rendered = self._look(requests)
+        asked = [one for request in requests for one in _asked_as(request)]
+        rendered = self._look(asked)
         written = sum(
             request.max_new_tokens
-            for request, one in zip(requests, rendered, strict=True)
+            for request, one in zip(asked, rendered, strict=True)
             if isinstance(request, GenerateRequest) and isinstance(one, Prompted)
         )
-        return Tokens(_read(requests, rendered), written)
+        return Tokens(_read(asked, rendered), written)
 
     def facts(self) -> Mapping[str, JsonScalar]:
         renderer = self._rendering()[1]
@@ -118,8 +124,14 @@ class LocalModel:
         }
 
     def addresses(self, requests: Sequence[Request]) -> list[str]:
-        rendered = self._look(requests)
-        return [self._address(request, one) for request, one in zip(requests, rendered, strict=True)]
+        asked = [_asked_as(request) for request in requests]
+        every = [one for some in asked for one in some]
+        found = iter(map(self._address, every, self._look(every)))
+        parts = [[next(found) for _ in some] for some in asked]
+        return [
+            self._hashed(["choose", *part]) if isinstance(request, ChooseRequest) else part[0]
+            for request, part in zip(requests, parts, strict=True)
+        ]
 
     def score(self, requests: Sequence[ScoreRequest], deliver: Deliver) -> None:
         questions = self._remembering().take_scored(requests)
@@ -162,6 +174,9 @@ class LocalModel:
         with self._ready() as network:
             generate(network, tokenizer, tasks, self._tokens_generating(network), to_all)
 
+    def choose(self, requests: Sequence[ChooseRequest], deliver: Deliver) -> None:
+        choose(self.score, requests, deliver)
+
     def attribute(self, requests: Sequence[AttributeRequest], deliver: Deliver) -> None:
         tokenizer = self._rendering()[0]
         questions = self._remembering().take_scored([_same_tokens(request) for request in requests])
@@ -186,7 +201,7 @@ class LocalModel:
     def _count(self, requests: Sequence[Request], rendered: Sequence[Scored | Prompted | Failed]) -> None:
         self._usage = replace(self._usage, prompt_tokens=self._usage.prompt_tokens + _read(requests, rendered))
 
-    def _look(self, requests: Sequence[Request]) -> list[Scored | Prompted | Failed]:
+    def _look(self, requests: Sequence[_Alone]) -> list[Scored | Prompted | Failed]:
         """Tokens of each request. An attribution reads those of a score, an embedding those of a prompt."""
         read: list[Request] = []
         for request in requests:
@@ -242,7 +257,7 @@ class LocalModel:
                     found.add(value)
         return found
 
-    def _address(self, request: Request, rendered: Scored | Prompted | Failed) -> str:
+    def _address(self, request: _Alone, rendered: Scored | Prompted | Failed) -> str:
         match rendered:
             case Failed():
                 about: list[object] = ["cannot", rendered.reason, asdict(request)]
@@ -255,8 +270,16 @@ class LocalModel:
                 about = ["embed", EMBEDDINGS, rendered.ids]
             case Prompted():
                 about = ["generate", rendered.ids, rendered.rendered, *_settings(cast("GenerateRequest", request))]
+        return self._hashed(about)
+
+    def _hashed(self, about: Sequence[object]) -> str:
         text = json.dumps([ANSWERS, self._digest, self._weights.dtype, *about], separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _asked_as(request: Request) -> Sequence[_Alone]:
+    """What the model reads for ``request``: one thing, but for a choice as many as it has options."""
+    return scores_of(request) if isinstance(request, ChooseRequest) else (request,)
 
 
 def _same_tokens(request: AttributeRequest) -> ScoreRequest:

@@ -18,6 +18,7 @@ from .protocol import Model
 from .weights import Weights
 
 if TYPE_CHECKING:
+    from ..budget import Purse
     from ..endpoints import EndpointLimits
 
 
@@ -40,6 +41,7 @@ def open_models(
     dtype: str = "auto",
     batch_tokens: int | Literal["auto"] = "auto",
     endpoints: Mapping[str, LimitedEndpoint] | None = None,
+    purse: Purse | None = None,
 ) -> Generator[Mapping[str, Model]]:
     """Every model of a run, by role, judges by their address::
 
@@ -58,7 +60,7 @@ def open_models(
     runs out. A batch moves answers by float32's rounding only; in half precision by some hundredths of a
     log-probability, and now and then a greedy token. Products of float32 are computed in float32, never in TF32,
     whatever the process was set to. ``endpoints``: the gate file's; their limits hold for every model at their address,
-    the tighter ones where two entries share it.
+    the tighter ones where two entries share it. ``purse``: what models behind APIs may spend, no limit by default.
 
     Raises ModelFilesError where an adapter's base is not known, ModelError for an unknown dtype, ConfigurationError for
     an API that cannot be asked; everything about the files themselves is raised at first use.
@@ -85,18 +87,19 @@ def open_models(
                     by_digest[digest] = EncoderModel(source, device=place, dtype=dtype, batch_tokens=batch_tokens)
                     opened.callback(by_digest[digest].release)
                 else:
-                    by_digest[digest] = _elsewhere(source, limits)
+                    by_digest[digest] = _elsewhere(source, limits, purse)
                     opened.callback(by_digest[digest].release)
             models[name] = by_digest[digest]
         yield models
 
 
-def _elsewhere(source: Endpoint | PythonModel, limits: Mapping[str, EndpointLimits]) -> Model:
+def _elsewhere(source: Endpoint | PythonModel, limits: Mapping[str, EndpointLimits], purse: Purse | None) -> Model:
     """A model that answers outside this process."""
     if isinstance(source, Endpoint):
         from ..endpoints import EndpointModel
 
-        return EndpointModel(source, limits.get(source.base_url))
+        account = None if purse is None else purse.account(source.digest)
+        return EndpointModel(source, limits.get(source.base_url), account=account)
     from ..python_models import PythonPredictions
 
     return PythonPredictions(source)

@@ -10,6 +10,7 @@ from finetune_gate.evaluators.asking import (
     Ability,
     Answer,
     AttributeRequest,
+    ChooseRequest,
     EmbedRequest,
     EntailRequest,
     GenerateRequest,
@@ -92,6 +93,13 @@ class Model(Protocol):
     def release(self) -> None:
         """Free what is held in memory, unless another model still uses it. A later question loads it again."""
         ...
+
+
+@runtime_checkable
+class Chooses(Protocol):
+    """A model with the ability ``chooses``."""
+
+    def choose(self, requests: Sequence[ChooseRequest], deliver: Deliver) -> None: ...
 
 
 @runtime_checkable

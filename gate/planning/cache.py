@@ -24,6 +24,7 @@ from finetune_gate.evaluators.errors import EvaluationError
 
 from ..gate_file import Gate
 from .planned import GatePlan, Left, Part, PlannedModel, Seconds, ShardSize, Speed, Unknown, together
+from .spending import spending_within
 
 VALID_SECONDS = 600
 SCHEMA = "finetune-gate/kept-plan/v1"
@@ -138,7 +139,10 @@ def up_to_date(kept: KeptPlan, count: Count) -> GatePlan | None:
             return None
         models[model.name] = now
     found = tuple(models.values())
-    return kept.plan.model_copy(update={"models": found, "seconds": together(found)})
+    update: dict[str, object] = {"models": found, "seconds": together(found)}
+    if kept.plan.budget is not None:
+        update["budget"] = spending_within(kept.plan.budget, found, kept.plan.judges)
+    return kept.plan.model_copy(update=update)
 
 
 def _updated(model: PlannedModel, kept: KeptModel, count: Count) -> PlannedModel | None:

@@ -21,7 +21,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from finetune_gate.evaluators.asking import Failed, GenerateRequest, Request, ScoreRequest
+from finetune_gate.evaluators.asking import ChooseRequest, Failed, GenerateRequest, Request, ScoreRequest
 
 from ..models.protocol import Model
 from ..run.shards import SHARD_SIZES, ask
@@ -156,8 +156,10 @@ def _units(requests: Sequence[Request]) -> list[list[Request]]:
     first. A document, and each text to be written, is a unit of its own."""
     units: dict[Hashable, list[Request]] = {}
     for request in requests:
-        together = request.prompt if isinstance(request, ScoreRequest) else ""
-        units.setdefault(together or request, []).append(request)
+        together: Hashable = request
+        if isinstance(request, ScoreRequest | ChooseRequest) and request.prompt:
+            together = (type(request), request.prompt)
+        units.setdefault(together, []).append(request)
     return list(units.values())
 
 

@@ -14,22 +14,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from finetune_gate.evaluators.asking import Ability, Answer, Failed, Request, ScoreRequest
+from finetune_gate.evaluators.asking import Ability, Answer, ChooseRequest, Failed, Request, ScoreRequest
 from finetune_gate.evaluators.evaluator import JudgedEvaluator
 
 from ..answers import STORE_FILE, AnswerStore, ModelKey, StoreLimits, shared_answers
 from ..answers.sharing import Sharing
+from ..limits import given_limits
 from ..models.protocol import Model
 from ..pins import Endpoint, ModelFiles, ModelPin, PythonModel, Role
 from ..progress import Progress
 from ..run import steps
 from ..run.downloads import downloads_under
 from ..run.plan import Plan, make_second_plan
+from ..run.prices import priced_nothing, prices_of
 from ..run.states import GateRequest, Resolved
 from .cache import KeptModel, KeptPlan, KeptShard, seconds_of
 from .calibration import measure_speed
-from .planned import GatePlan, PlannedJudge, PlannedModel, Seconds, Speed, Unknown, together
+from .planned import (
+    GatePlan,
+    Left,
+    PlannedBudget,
+    PlannedJudge,
+    PlannedModel,
+    PlannedPrice,
+    Seconds,
+    Speed,
+    Unknown,
+    together,
+)
 from .sensitivity import plan_rules, small_samples
+from .spending import judges_left, spending_within
 from .work import Work, addresses_of, work_on
 
 
@@ -91,6 +105,7 @@ class _Planning:
             rules=rules,
             warnings=(*self._warnings(), *small_samples(rules)),
             notes=tuple(self._notes(models)),
+            budget=self._budget(models, judges),
         )
         return KeptPlan(
             made=time.time(), plan=plan, models={name: self._keep(name, speeds[name]) for name in self.work}
@@ -112,10 +127,11 @@ class _Planning:
         return next((role for role in before if self.models[role] is self.models[name]), None)
 
     def _abilities(self, name: str) -> frozenset[Ability]:
-        """Of an API without asking it: chats give no log-probabilities, and completions may."""
+        """Of an API without asking it: chats score no given text, and completions may; both may choose."""
         files = self._pin(name).files
         if isinstance(files, Endpoint):
-            return frozenset(("generates",)) if files.api == "chat" else frozenset(("generates", "scores_tokens"))
+            chat = files.api == "chat"
+            return frozenset(("generates", "chooses") if chat else ("generates", "scores_tokens", "chooses"))
         return self.models[name].abilities
 
     def _pin(self, name: str) -> ModelPin:
@@ -134,10 +150,46 @@ class _Planning:
             for judge, requests in make_second_plan(judged, self.resolved.data, answers).items():
                 self._look(judge, requests)
             return ()
+        left = self._judges_left(judged)
         return tuple(
-            PlannedJudge(name=name, label=self._pin(name).label, runs_on=self._runs_on(name), calls_at_most=most)
+            PlannedJudge(
+                name=name,
+                label=self._pin(name).label,
+                runs_on=self._runs_on(name),
+                calls_at_most=most,
+                **({"left": left[name]} if name in left else {}),
+            )
             for name, most in self.plan.judge_calls.items()
         )
+
+    def _judges_left(self, judged: Sequence[JudgedEvaluator]) -> dict[str, Left | Unknown]:
+        """Of judges behind APIs, where there is a budget to compare it with."""
+        if self.resolved.gate.file.budget is None:
+            return {}
+        judges = {
+            name: (self.models[name], most)
+            for name, most in self.plan.judge_calls.items()
+            if isinstance(self._pin(name).files, Endpoint)
+        }
+        return judges_left(judged, self.resolved.data, self.plan.requests, self.known, judges) if judges else {}
+
+    def _budget(self, models: Sequence[PlannedModel], judges: Sequence[PlannedJudge]) -> PlannedBudget | None:
+        file, pins = self.resolved.gate.file, self.resolved.pins.by_name()
+        if file.budget is None:
+            return None
+        prices = prices_of(file, self.resolved.pins)
+        given = {
+            name: PlannedPrice(input=price.input, output=price.output)
+            for name, pin in pins.items()
+            if (price := prices.get(pin.files.digest)) is not None
+        }
+        budget = PlannedBudget(
+            limits=given_limits(file.budget),
+            currency=file.budget.currency,
+            prices=given,
+            apis=tuple(name for name, pin in pins.items() if isinstance(pin.files, Endpoint)),
+        )
+        return spending_within(budget, models, judges)
 
     def _speed(self, name: str) -> Speed | Unknown:
         files = self._pin(name).files
@@ -196,16 +248,20 @@ class _Planning:
         ]
         if pins.champion_note:
             found.append(pins.champion_note)
-        scores = sum(isinstance(request, ScoreRequest) for request in self.plan.requests)
+        found += [
+            f"budget.prices: no model of this run is {address}"
+            for address in priced_nothing(self.resolved.gate.file, pins)
+        ]
         for name, work in self.work.items():
             files = self._pin(name).files
+            left = [request for piece in work.pieces for request in piece.left]
             if work.unable:
                 found.append(
                     f"{name} cannot answer {work.unable:,} of {self.asked[name]:,} requests: "
                     "metrics that need them will be unmeasured"
                 )
-            elif isinstance(files, Endpoint) and scores:
-                found.append(f"whether the API of {name} gives log-probabilities of given text is found out by a run")
+            elif isinstance(files, Endpoint) and any(isinstance(one, ScoreRequest | ChooseRequest) for one in left):
+                found.append(f"whether the API of {name} gives the log-probabilities to ask for is found out by a run")
         return found
 
     def _notes(self, models: Sequence[PlannedModel]) -> list[str]:

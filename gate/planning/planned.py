@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..gate_file.rules import Severity
+from ..limits import Limit
 from ..pins import Role
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -122,12 +123,14 @@ class PlannedModel(Part):
 
 
 class PlannedJudge(Part):
-    """A judge whose questions are made of answers that are not there yet."""
+    """A judge whose questions are made of answers that are not there yet. ``left`` is an estimate of all of them, from
+    answers as long as they may become."""
 
     name: str
     label: str
     runs_on: str
     calls_at_most: int
+    left: Left | Unknown = Unknown(unknown="known once all models have answered")
 
 
 class PlannedRule(Part):
@@ -149,6 +152,40 @@ class PlannedRule(Part):
     shortfall: str | None = None
 
 
+class PlannedPrice(Part):
+    """Of a million tokens."""
+
+    input: Number
+    output: Number
+
+
+class PlannedSpending(Part):
+    """What asking one model behind an API may come to, without retries. ``name`` is its role, or its address as a
+    judge."""
+
+    name: str
+    calls: int
+    tokens: int | Unknown
+    cost: Number | Unknown
+
+
+class PlannedBudget(Part):
+    """What is left to ask, beside what the gate file's budget allows.
+
+    ``prices`` are by the names of models, ``apis`` the names of those behind APIs. ``models``, ``together`` and
+    ``seconds`` (of asking local judges) are at most; ``beyond`` says where that is more than the budget.
+    """
+
+    limits: dict[Limit, Number]
+    currency: str
+    prices: dict[str, PlannedPrice]
+    apis: tuple[str, ...]
+    models: tuple[PlannedSpending, ...] = ()
+    together: PlannedSpending | None = None
+    seconds: Number | Unknown = Unknown(unknown="no local judge was calibrated")
+    beyond: tuple[str, ...] = ()
+
+
 class GatePlan(Part):
     """Everything a plan says. ``wanted`` counts what evaluators ask of each model, ``different`` after uniting it.
     ``notes`` say what its numbers leave out."""
@@ -165,6 +202,7 @@ class GatePlan(Part):
     rules: tuple[PlannedRule, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    budget: PlannedBudget | None = None
 
     @property
     def nothing_to_compute(self) -> bool:

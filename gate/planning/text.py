@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ..progress import duration_text
 from ..reports.inert import inert_text
+from .budget_text import budget_lines
 from .planned import GatePlan, Left, PlannedModel, PlannedRule, Seconds, Unknown
 
 NARROWEST, WIDEST = 40, 140
@@ -48,12 +49,14 @@ def print_plan(plan: GatePlan, *, console: Console | None = None) -> None:
 def _print(screen: Console, plan: GatePlan) -> None:
     width = _bounded(screen.width)
     notes = _notes(plan)
+    warnings = (*plan.warnings, *(plan.budget.beyond if plan.budget is not None else ()))
     parts = [
         _head(plan),
         _models(plan),
         _work(plan, width),
+        *([_lines("Budget", budget_lines(plan.budget))] if plan.budget is not None else []),
         _rules_table(plan.rules) if width >= _LEAST_FOR_RULES else _rules_stacked(plan.rules),
-        *([_lines("Warnings", plan.warnings)] if plan.warnings else []),
+        *([_lines("Warnings", warnings)] if warnings else []),
         *([_lines("Notes", notes, style="dim")] if notes else []),
     ]
     for index, part in enumerate(parts):
@@ -204,6 +207,8 @@ def _notes(plan: GatePlan) -> list[str]:
         elif isinstance(model.seconds, Seconds) and model.seconds.loading > model.seconds.computing:
             notes.append(f"{model.name}: {duration_text(model.seconds.loading)} of its time is for loading it")
     notes += plan.notes
+    if plan.budget is not None and plan.budget.models:
+        notes.append("retries come on top of the calls that are left")
     if any(not isinstance(rule.detects, Unknown) for rule in plan.rules):
         notes.append("detects: where the truth lies so far beyond the bound, 4 of 5 datasets of this size show it")
     assumed = dict.fromkeys(rule.assumption for rule in plan.rules if rule.assumption)

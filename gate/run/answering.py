@@ -6,15 +6,19 @@ or not at all (see ``shards``). Of the others (APIs) every answer is kept as it 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Protocol
 
 from finetune_gate.evaluators.asking import (
     Answer,
     AttributeRequest,
+    ChooseRequest,
     EmbedRequest,
     EntailRequest,
+    Failed,
     GenerateRequest,
     Request,
     ScoreRequest,
@@ -22,6 +26,8 @@ from finetune_gate.evaluators.asking import (
 from finetune_gate.evaluators.evaluator import Datasets, Evaluator, JudgedEvaluator
 
 from ..answers import ModelKey
+from ..budget import Balance, Purse
+from ..limits import given_limits, spending_text
 from ..models.protocol import Model, Usage
 from ..pins import Role
 from ..progress import Progress
@@ -32,6 +38,7 @@ from .shards import ask as ask_model
 _STAGES: Mapping[type[Request], str] = {
     ScoreRequest: "log-likelihoods",
     GenerateRequest: "texts",
+    ChooseRequest: "choices",
     AttributeRequest: "attributions",
     EmbedRequest: "embeddings",
     EntailRequest: "entailments",
@@ -56,17 +63,23 @@ class Answered:
     stored: Mapping[str, int]
     verdicts: Mapping[str, Mapping[Request, Answer]] = field(default_factory=dict[str, Mapping[Request, Answer]])
     usage: Mapping[str, Usage] = field(default_factory=dict[str, Usage])
+    balance: Balance = field(default_factory=lambda: Purse().balance())
+    unasked: Mapping[str, int] = field(default_factory=dict[str, int])
+    """By the reason for which the budget was at its end, how many answers are missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """What answering works with. ``labels`` name models for people, by role or judge; ``runner`` answers shards."""
+    """What answering works with. ``labels`` name models for people, by role or judge; ``runner`` answers shards.
+    ``purse`` is what models behind APIs have their accounts in; ``seed`` orders what its limit of time may cut off."""
 
     models: Mapping[str, Model]
     store: Store
     progress: Progress
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     runner: Runner = field(default_factory=InProcess)
+    purse: Purse = field(default_factory=Purse)
+    seed: int = 0
 
 
 def answer_plan(
@@ -76,8 +89,8 @@ def answer_plan(
     evaluators: Iterable[Evaluator] = (),
     data: Datasets | None = None,
 ) -> Answered:
-    """Answers for every role and verdicts of every judge. What a model is not able to do is ``Failed`` with that
-    reason, for these requests."""
+    """Answers for every role and verdicts of every judge. What a model is not able to do, and what the budget leaves no
+    room for, is ``Failed`` with that reason, for these requests."""
     answers: dict[Role, Mapping[Request, Answer]] = {}
     verdicts: dict[str, Mapping[Request, Answer]] = {}
     asked: dict[str, int] = {}
@@ -88,8 +101,9 @@ def answer_plan(
 
     def answer(name: str, requests: Sequence[Request]) -> Answers:
         remaining.remove(name)
-        found, asked[name] = _answer_one(asking, name, requests)
-        stored[name] = len(requests) - asked[name]
+        found, missing = _answer_one(asking, name, requests)
+        asked[name] = missing - sum(_unasked([found], asking.purse).values())
+        stored[name] = len(requests) - missing
         model = asking.models[name]
         if not any(asking.models[later] is model for later in remaining):
             model.release()
@@ -99,13 +113,28 @@ def answer_plan(
         answers[role] = answer(role, plan.requests)
     second = make_second_plan(judged, data or {}, {**answers})
     for judge in judges:
-        verdicts[judge] = answer(judge, second.get(judge, ()))
+        with asking.purse.judging():
+            verdicts[judge] = answer(judge, second.get(judge, ()))
+    unasked = _unasked((*answers.values(), *verdicts.values()), asking.purse)
+    for reason, count in unasked.items():
+        asking.progress.say(f"budget: {reason}; {count:,} answers are missing")
+    balance = asking.purse.balance()
+    if (limits := asking.purse.limits) is not None:
+        asking.progress.say(f"budget: {spending_text(balance.amounts, given_limits(limits), limits.currency)}")
     usage = {name: asking.models[name].usage() + asking.runner.usage(name) for name in asked}
-    return Answered(answers, asked, stored, verdicts, usage)
+    return Answered(answers, asked, stored, verdicts, usage, balance, unasked)
+
+
+def _unasked(answers: Iterable[Mapping[Request, Answer]], purse: Purse) -> dict[str, int]:
+    refusals = purse.refusals()
+    if not refusals:
+        return {}
+    reasons = Counter(answer.reason for some in answers for answer in some.values() if isinstance(answer, Failed))
+    return {reason: reasons[reason] for reason in refusals if reasons[reason]}
 
 
 def _answer_one(asking: Asking, name: str, requests: Sequence[Request]) -> tuple[Answers, int]:
-    """All answers of one model, and how many had to be asked for."""
+    """All answers of one model, and how many the store did not hold."""
     model = asking.models[name]
     key = ModelKey(model.digest, asking.labels.get(name, name))
     addresses = dict(zip(requests, model.addresses(requests), strict=True))
@@ -136,13 +165,33 @@ def _by_shards(
     asking: Asking, name: str, shards: Sequence[Shard], wanted: set[Request], keep: Callable[[Answers], None]
 ) -> None:
     left = [some for shard in shards if (some := tuple(request for request in shard if request in wanted))]
-    for _, fresh in asking.runner.answer(name, asking.models[name], left, asking.progress.advance):
-        keep(fresh)
+    if asking.purse.timed:  # not longest first, so that what is reached is a random sample
+        Random(asking.seed).shuffle(left)
+    late = asking.purse.late()
+    reached = set[Shard]()
+    if late is None:
+        finished = asking.runner.answer(name, asking.models[name], left, asking.progress.advance)
+        for shard, fresh in finished:
+            keep(fresh)
+            reached.add(shard)
+            _tell(asking)
+            if (late := asking.purse.late()) is not None:
+                break
+        if isinstance(finished, Generator):
+            finished.close()
+    if late is not None:
+        keep({request: Failed(late.reason) for shard in left if shard not in reached for request in shard})
 
 
 def _one_by_one(asking: Asking, model: Model, wanted: Sequence[Request], keep: Callable[[Answers], None]) -> None:
     def answered(request: Request, answer: Answer) -> None:
         keep({request: answer})
         asking.progress.advance()
+        _tell(asking)
 
     ask_model(model, wanted, answered)
+
+
+def _tell(asking: Asking) -> None:
+    if (news := asking.purse.news()) is not None:
+        asking.progress.say(news)

@@ -25,7 +25,9 @@ class Measured:
 
 def measure_gate(gate: Gate, table: ScoreTable) -> Measured:
     """Every metric over all examples at the usual confidence, then what rules ask beyond that; each once."""
-    metrics = {f"{title}.{one.name}": one for title, evaluator in gate.evaluators.items() for one in evaluator.metrics()}
+    metrics = {
+        f"{title}.{one.name}": one for title, evaluator in gate.evaluators.items() for one in evaluator.metrics()
+    }
     usual = [Rule(metric=name, min=0.0) for name in metrics]
     positions: dict[tuple[object, ...], int] = {}
     found: list[Measurement] = []

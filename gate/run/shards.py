@@ -15,6 +15,8 @@ from typing import Protocol, TypeVar
 from finetune_gate.evaluators.asking import (
     Answer,
     AttributeRequest,
+    Choice,
+    ChooseRequest,
     EmbedRequest,
     EntailRequest,
     Failed,
@@ -27,7 +29,7 @@ from finetune_gate.evaluators.asking import (
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 
 from ..gate_file.settings import Execution
-from ..models.protocol import Attributes, Deliver, Embeds, Entails, Model, Usage
+from ..models.protocol import Attributes, Chooses, Deliver, Embeds, Entails, Model, Usage
 from ..pins import Pins
 
 Shard = tuple[Request, ...]
@@ -35,6 +37,7 @@ Shard = tuple[Request, ...]
 SHARD_SIZES: Mapping[type[Request], int] = {
     ScoreRequest: 256,
     GenerateRequest: 64,
+    ChooseRequest: 128,
     AttributeRequest: 16,
     EmbedRequest: 256,
     EntailRequest: 256,
@@ -121,6 +124,8 @@ def ask(model: Model, requests: Sequence[Request], answered: Callable[[Request, 
 
     put(model.score, ScoreRequest)
     put(model.generate, GenerateRequest)
+    if isinstance(model, Chooses):
+        put(model.choose, ChooseRequest)
     if isinstance(model, Attributes):
         put(model.attribute, AttributeRequest)
     if isinstance(model, Embeds):
@@ -138,7 +143,7 @@ def ask(model: Model, requests: Sequence[Request], answered: Callable[[Request, 
 
 def _finite(answer: Answer) -> Answer:
     """A broken model's NaN or infinite log-probability is no measurement."""
-    if isinstance(answer, TokenLogprobs) and not all(isfinite(value) for value in answer.logprobs):
+    if isinstance(answer, TokenLogprobs | Choice) and not all(isfinite(value) for value in answer.logprobs):
         return Failed("the model gave a log-probability that is not finite")
     return answer
 

@@ -19,7 +19,7 @@ import pytest
 from little_llama import CORPUS, write_tiny_llama
 from workshop import OPEN, PASSES, Workshop, copy_workshop
 
-from finetune_gate.evaluators.asking import Failed, GenerateRequest, Request, ScoreRequest
+from finetune_gate.evaluators.asking import ChooseRequest, Failed, GenerateRequest, Request, ScoreRequest
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, ModelError, ModelFilesError
 from finetune_gate.flows.clusters import on_cluster, refuse_unusable
 from finetune_gate.flows.clusters.machine import Share, share_cores
@@ -118,6 +118,7 @@ def pins_of(folder: Path) -> Pins:
 REQUESTS: tuple[Request, ...] = (
     *(ScoreRequest("", f"{text} {number}") for text in CORPUS for number in range(12)),
     *(GenerateRequest(text, max_new_tokens=5) for text in CORPUS),
+    *(ChooseRequest(text, ("yes", "no")) for text in CORPUS),
 )
 
 

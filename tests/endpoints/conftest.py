@@ -13,6 +13,7 @@ sys.path.append(str(Path(__file__).parent.parent / "models"))  # tiny_models
 from endpoint_asking import Open
 from fault_server import FaultServer
 
+from finetune_gate.gate.budget import Purse
 from finetune_gate.gate.endpoints import EndpointLimits, EndpointModel
 from finetune_gate.gate.endpoints.pacing import Backoff
 from finetune_gate.gate.pins import Endpoint
@@ -36,14 +37,17 @@ def opened(server: FaultServer) -> Generator[Open]:
         response_bytes: int = 1 << 16,
         environ: dict[str, str] | None = None,
         backoff: Backoff | None = None,
+        purse: Purse | None = None,
         **endpoint,
     ) -> EndpointModel:
         endpoint = {"base_url": server.base_url, "model": "tiny", "key_variable": "TEST_KEY", **endpoint}
+        named = Endpoint(**endpoint)
         model = EndpointModel(
-            Endpoint(**endpoint),
+            named,
             EndpointLimits(max_in_flight, call_seconds, response_bytes),
             environ=environ or {},
             backoff=backoff or Backoff(first_seconds=0.01),
+            account=None if purse is None else purse.account(named.digest),
         )
         models.append(model)
         return model

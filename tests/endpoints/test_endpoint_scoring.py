@@ -49,7 +49,7 @@ REQUESTS = [
 def test_scores_equal_those_of_the_model_itself(server: FaultServer, opened: Open, llama: Path):
     server.answer = Echoing(llama)
     model = opened(api="completions")
-    assert model.abilities == {"generates", "scores_tokens"}
+    assert model.abilities == {"generates", "scores_tokens", "chooses"}
     found = ask(model, [*REQUESTS])
     with open_models(pins(llama, llama)) as models:
         expected = ask(models["candidate"], [*REQUESTS])
@@ -70,7 +70,7 @@ def test_abilities_cost_one_call_and_asking_for_scores_none_more(server: FaultSe
 
 def test_the_chat_api_scores_nothing_and_is_not_asked(server: FaultServer, opened: Open):
     model = opened()
-    assert model.abilities == {"generates"}
+    assert model.abilities == {"generates", "chooses"}
     assert isinstance(ask(model, [ScoreRequest("a", "b")])[0], Failed)
     assert server.calls == 0
 

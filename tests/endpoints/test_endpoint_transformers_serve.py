@@ -42,7 +42,7 @@ def test_greedy_answers_equal_those_of_the_model_in_this_process(folder: Path, b
         GenerateRequest((Message("user", text),) if api == "chat" else text, max_new_tokens=12) for text in BEGINNINGS
     ]
     stopped = [replace(request, stop=("e", "l")) for request in requests]
-    model = EndpointModel(Endpoint(base_url, str(folder), api), EndpointLimits(8), environ={})
+    model = EndpointModel(Endpoint(base_url, folder.name, api), EndpointLimits(8), environ={})
     try:
         found = [one for one in ask(model, [*requests]) if isinstance(one, Generation)]
         usage, abilities = model.usage(), model.abilities
@@ -63,7 +63,7 @@ def test_greedy_answers_equal_those_of_the_model_in_this_process(folder: Path, b
 
 def test_what_it_does_not_know_it_ignores(folder: Path, base_url: str):
     plain = GenerateRequest((Message("user", "Hi"),), max_new_tokens=8)
-    model = EndpointModel(Endpoint(base_url, str(folder)), EndpointLimits(1), environ={})
+    model = EndpointModel(Endpoint(base_url, folder.name), EndpointLimits(1), environ={})
     choices: dict[int, Answer] = {}
     try:
         structured, free = ask(model, [replace(plain, schema='{"type": "object"}'), plain])

@@ -12,6 +12,8 @@ from judged import Liked
 
 from finetune_gate.evaluators.asking import (
     Answer,
+    Choice,
+    ChooseRequest,
     Failed,
     GenerateRequest,
     Generation,
@@ -99,6 +101,27 @@ def test_a_lacking_ability_is_named_and_nothing_is_asked(store: AnswerStore) -> 
     assert answers[SCORES[0]] == Failed("the model lacks the ability 'scores_tokens'")
     assert isinstance(answers[TEXTS[0]], Generation)
     assert all(isinstance(request, GenerateRequest) for request in model.asked)
+
+
+def test_choices_are_a_stage_of_their_own_and_kept(store: AnswerStore) -> None:
+    class Heard(Silent):
+        stages: ClassVar[list[tuple[str, int]]] = []
+
+        def begin(self, label: str, total: int) -> None:
+            self.stages.append((label, total))
+
+    choices = [ChooseRequest(f"prompt {i}", ("a", "b")) for i in range(200)]
+    scripted = {request.prompt: [-0.5, -1.5] for request in choices} | {"prompt 7": [-0.5, math.inf]}
+    plan = of(*choices, *TEXTS)
+    model = FakeModel(lambda request: scripted[request.prompt], abilities=["chooses"])
+    answered = answer_plan(Asking({"base": model}, store, Heard()), ("base",), plan)
+    assert Heard.stages == [("base: texts", 100), ("base: choices", 200)]
+    assert answered.answers["base"][choices[0]] == Choice((-0.5, -1.5))
+    assert answered.answers["base"][choices[7]] == Failed("the model gave a log-probability that is not finite")
+    assert model.calls == 2  # shards of 128
+    again = FakeModel(lambda request: [-1.0, -1.0], abilities=["chooses"])
+    assert answers_of({"base": again}, plan, store).answers["base"][choices[0]] == Choice((-0.5, -1.5))
+    assert again.asked == [choices[7]]
 
 
 class Killed(BaseException):

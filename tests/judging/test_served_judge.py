@@ -38,7 +38,7 @@ evaluators:
   - ab_judge:
       data: holdout
       prompt: "{{text}}"
-      judge: "served:/{served.folder}"
+      judge: "served:/{served.model}"
       max_new_tokens: 12
       judge_tokens: 64
 rules:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 from workshop import MODEL, PASSES, Workshop
 
-from finetune_gate.evaluators.asking import GenerateRequest, Request, ScoreRequest
+from finetune_gate.evaluators.asking import ChooseRequest, GenerateRequest, Request, ScoreRequest
 from finetune_gate.gate.models import FakeModel
 from finetune_gate.gate.models.protocol import Tokens
 from finetune_gate.gate.planning.calibration import FEW_TOKENS, LONG_ENOUGH, TEXT_BATCHES, measure_speed
@@ -18,10 +18,12 @@ from finetune_gate.gate.planning.planned import Seconds, Speed, Unknown
 from finetune_gate.gate.planning.work import Work, addresses_of, work_on
 from finetune_gate.gate.progress import Silent
 from finetune_gate.gate.run import GateRequest, walk
+from finetune_gate.gate.run.shards import ask
 
 BATCH = 100
 DOCUMENTS = [ScoreRequest("", "word " * (5 + i % 40) + str(i)) for i in range(400)]
 CHOICES = [ScoreRequest(f"a prompt of {'some ' * (i % 30)}words {i}", label) for i in range(200) for label in "abcde"]
+VERDICTS = [ChooseRequest(f"two answers of {'some ' * (i % 30)}words {i}", ("m", "M")) for i in range(400)]
 TEXTS = [GenerateRequest(f"go on with {'these ' * (i % 50)}words {i}", max_new_tokens=40) for i in range(400)]
 
 
@@ -34,7 +36,7 @@ class Timed(FakeModel):
     per_row = 0.0003
 
     def __init__(self, script: Callable[[Request], float | str]) -> None:
-        super().__init__(script)
+        super().__init__(script, abilities=["generates", "scores_tokens", "chooses"])
         self.script = script
         self.now = 0.0
         self.loaded = False
@@ -45,12 +47,18 @@ class Timed(FakeModel):
         prompts = {request.prompt for request in requests if request.prompt}
         words = sum(len(str(prompt).split()) for prompt in prompts)
         words += sum(len(r.continuation.split()) for r in requests if isinstance(r, ScoreRequest))
+        words += sum(len(r.options) for r in requests if isinstance(r, ChooseRequest))
         return Tokens(words, sum(r.max_new_tokens for r in requests if isinstance(r, GenerateRequest)))
 
     def score(self, requests: Sequence[ScoreRequest], deliver: object) -> None:
         read = self._begin(requests)
         self.now += -(-read // BATCH) * self.per_batch + read * self.per_token
         super().score(requests, deliver)  # pyright: ignore[reportArgumentType] - handed on as it came
+
+    def choose(self, requests: Sequence[ChooseRequest], deliver: object) -> None:
+        read = self._begin(requests)
+        self.now += -(-read // BATCH) * self.per_batch + read * self.per_token
+        super().choose(requests, deliver)  # pyright: ignore[reportArgumentType] - handed on as it came
 
     def generate(self, requests: Sequence[GenerateRequest], deliver: object) -> None:
         read = self._begin(requests)
@@ -86,7 +94,8 @@ def speed_of(timed: Timed, work: Work, seed: int = 0) -> Speed:
 
 
 @pytest.mark.parametrize(
-    "requests", [DOCUMENTS, CHOICES, TEXTS, [*DOCUMENTS, *CHOICES, *TEXTS], DOCUMENTS[:20], TEXTS[:20]]
+    "requests",
+    [DOCUMENTS, CHOICES, VERDICTS, TEXTS, [*DOCUMENTS, *CHOICES, *VERDICTS, *TEXTS], DOCUMENTS[:20], TEXTS[:20]],
 )
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_the_time_of_a_model_that_keeps_to_the_rule_is_found(requests: Sequence[Request], seed: int) -> None:
@@ -98,7 +107,7 @@ def test_the_time_of_a_model_that_keeps_to_the_rule_is_found(requests: Sequence[
         if piece.size.kind == "texts":
             whole.generate([r for r in piece.left if isinstance(r, GenerateRequest)], lambda index, answer: None)
         else:
-            whole.score([r for r in piece.left if isinstance(r, ScoreRequest)], lambda index, answer: None)
+            ask(whole, piece.left, lambda request, answer: None)
     assert speed.loading == pytest.approx(Timed.load, abs=0.02)
     assert sum(speed.of(piece.size) for piece in work.pieces) == pytest.approx(whole.now, rel=0.25)
 

@@ -6,10 +6,11 @@ import socket
 from pathlib import Path
 
 import pytest
-from judged import list_liked
+from judged import Liked, list_liked
 from workshop import MODEL, Workshop
 
 from finetune_gate.evaluators import catalog
+from finetune_gate.evaluators.asking import ChooseRequest
 from finetune_gate.evaluators.errors import EvaluationError
 from finetune_gate.gate.planning import KeptPlan, plan_gate, render_plan
 from finetune_gate.gate.planning.planned import Unknown
@@ -72,3 +73,15 @@ def test_once_all_models_have_answered_a_judge_is_a_model_like_others(request_wi
     assert not judge.left.exact
     assert judge.seconds == Unknown(unknown="not calibrated: nothing is sent to an API by a plan")
     assert "nothing to compute" not in render_plan(kept.plan)
+
+
+def test_a_judge_that_chooses_is_not_said_to_be_unable(
+    request_with_judge: GateRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Liked, "_asked", lambda self, text: ChooseRequest(f"Liked? {text}", ("yes", "no")))
+    with pytest.raises(EvaluationError):
+        walk(request_with_judge)
+    plan = planned(request_with_judge).plan
+    judge = plan.models[-1]
+    assert (judge.name, judge.unable, judge.left.written) == (JUDGE, 0, judge.left.requests)
+    assert any(f"whether the API of {JUDGE} gives the log-probabilities" in warning for warning in plan.warnings)
