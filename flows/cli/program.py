@@ -23,8 +23,10 @@ _COMMANDS = {
     "plan": ("plan:plan", "Say what a run would ask, how long it takes, and what its data can detect."),
     "split": ("split:split", "Split data into parts that do not tell of one another."),
     "run": ("run:run", "Gate a model version: promote, block or hold it."),
+    "rate": ("rate:rate", "Show people pairs of answers, blind, and keep what they say."),
     "report": ("report:report", "Show a decision record again."),
     "history": ("history:history", "Show what earlier gates of a model came to, with plots over its versions."),
+    "rollback": ("rollback:rollback", "Point the alias back to an earlier version."),
     "store": ("store:store", "Look at the store of answers, check it, prune it."),
 }
 
