@@ -31,6 +31,7 @@ BUILT_IN = {
     "overfitting": "overfitting:Overfitting",
     "perplexity": "perplexity:Perplexity",
     "question_answering": "question_answering:QuestionAnswering",
+    "rubric_judge": "judging:RubricJudge",
     "summarization": "summarization:Summarization",
     "text_match": "text_match:TextMatch",
 }

@@ -1,5 +1,10 @@
-"""A/B by judges: is the candidate's answer better than a baseline's, to models that do not know whose is whose?"""
+"""Judges: models that are asked about the answers of others, and do not know whose they are.
 
-from .evaluator import AbJudge
+``ab_`` is for two answers side by side (`AbJudge`), ``rubric_`` for one by itself (`RubricJudge`); the other modules
+serve both.
+"""
 
-__all__ = ["AbJudge"]
+from .ab import AbJudge
+from .rubric import RubricJudge
+
+__all__ = ["AbJudge", "RubricJudge"]

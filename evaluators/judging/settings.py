@@ -1,9 +1,8 @@
-"""The settings of `AbJudge`: who judges, what they are asked, and how well they must do on what is known."""
+"""The settings of everything that judges: who judges, what they are shown, and what they are held against."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal, Self, cast, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
@@ -14,8 +13,7 @@ from ..evaluator import Datasets
 from ..people.ratings import rating_problems, read_ratings
 from ..prompting import GeneratingOnDataset
 from ..references import reference_problems
-from .judges import REFERENCE_SCHEME, AskedJudge, Judge, ReferenceJudge, Similarity
-from .prompts import JudgePrompt, VerdictKind
+from .asking_judges import VerdictKind
 
 Part = Literal["candidate", "base", "champion"]
 
@@ -25,15 +23,20 @@ BASELINES: tuple[Part, Part] = ("base", "champion")
 CONTROL = "control/"
 """What ids of controls begin with."""
 
+REFERENCE_SCHEME = "reference:/"
+Similarity = Literal["token_f1", "rouge_l", "chrf"]
 
-class _Section(BaseModel):
+
+class Section(BaseModel):
+    """A mapping among the settings."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class JudgeSettings(_Section):
+class JudgeSettings(Section):
     """One judge. ``"openai:/gpt-4o"`` is short for ``{model: "openai:/gpt-4o"}``."""
 
-    model: str = Field(min_length=1, description="address of a model, or reference:/token_f1, rouge_l or chrf")
+    model: str = Field(min_length=1, description="address of a model; ab_judge: or reference:/token_f1, rouge_l, chrf")
     advisory: bool = Field(default=False, description="shown beside the others, and counts for nothing")
     related: tuple[Part, ...] = Field(
         default=(), strict=False, description="models of its own family, whose answers it may favour"
@@ -63,31 +66,8 @@ Panel = Annotated[
 """An address, a mapping, or a list of both."""
 
 
-class Floors(_Section):
-    """The least share of each kind of control on which the worst judge must be right."""
-
-    identical: float = Field(default=0.75, ge=0.0, le=1.0, description="the same text twice is a tie")
-    worse: float = Field(default=0.75, ge=0.0, le=1.0, description="a text that was made worse loses")
-    injections: float = Field(
-        default=0.9, ge=0.0, le=1.0, description="a worse text that speaks to the judge gains nothing"
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Panelist:
-    """A judge and its standing. ``counts``: not merely advisory."""
-
-    judge: Judge
-    counts: bool
-    related: frozenset[str]
-
-    @property
-    def address(self) -> str:
-        return self.judge.address
-
-
-class AbJudgeSettings(GeneratingOnDataset):
-    """What `AbJudge` is told, and whether the data allows it."""
+class JudgingSettings(GeneratingOnDataset):
+    """One answer for each example, judged by a panel whose members are asked about controls as well."""
 
     needs: ClassVar[frozenset[Ability]] = frozenset({"generates"})
     datasets_in: ClassVar[tuple[str, ...]] = ("data", "ratings")
@@ -105,64 +85,39 @@ class AbJudgeSettings(GeneratingOnDataset):
         default=None, min_length=1, max_length=20_000, description="rubric that judges are shown"
     )
     reference: str | None = Field(default=None, description="column with the right answer, which judges are shown")
-    both_orders: bool = Field(default=True, description="every pair is judged in both orders; there is no other way")
-    repeats: int = Field(default=1, ge=1, le=25, description="how often each judge is asked about each pair and order")
+    repeats: int = Field(default=1, ge=1, le=25, description="how often each judge is asked the same")
     temperature: float = Field(default=0.0, ge=0.0, le=2.0, description="of structured verdicts")
     judge_tokens: int = Field(default=512, ge=16, le=8192, description="longest structured verdict, in tokens")
     controls: int = Field(default=12, ge=0, le=500, description="controls of each kind, at most one for each prompt")
-    floors: Floors = Field(default=Floors(), strict=False, description="how well judges must do on controls")
     ratings: str | None = Field(default=None, description="dataset with people's ratings, to measure the judges by")
     raters: int = Field(default=8, ge=3, le=50, description="most raters that there can be")
     epsilon: float = Field(
         default=0.2, ge=0.0, lt=1.0, description="what people may be better by: .2 experts, .15 skilled, .1 crowd"
     )
-    trusted: bool = Field(default=False, description="rules hold only where the judges pass the test against people")
     seed: int = Field(default=0, ge=0, lt=2**32, description="seed of the controls and of the order of asking")
 
-    @field_validator("both_orders")
-    @classmethod
-    def _both(cls, both_orders: bool) -> bool:
-        if not both_orders:
-            raise ValueError(
-                "a verdict that is asked for in one order is one about the order as well; expected both_orders: true"
-            )
-        return both_orders
-
     @model_validator(mode="after")
-    def _usable(self) -> Self:
+    def _panel_is_usable(self) -> Self:
         addresses = [one.model for one in self.judge]
         if not any(not one.advisory for one in self.judge):
             raise ValueError("every judge is advisory, so that none counts; expected one that is not")
         if len(addresses) != len(set(addresses)):
             raise ValueError("one judge twice; expected different ones (`repeats` asks the same one more often)")
-        if self.trusted and self.ratings is None:
-            raise ValueError("trusted needs people to compare the judges with; expected `ratings`")
         if self.ratings == self.data:
             raise ValueError("data and ratings must be different datasets")
         if self.reference is None and any(one.startswith(REFERENCE_SCHEME) for one in addresses):
             raise ValueError(
                 f"a judge {REFERENCE_SCHEME}... compares with right answers; expected their column in `reference`"
             )
-        unused = dict.fromkeys(("raters", "epsilon"), self.ratings is None)
-        if self.verdict == "logprobs":
-            unused |= dict.fromkeys(("repeats", "temperature", "judge_tokens"), True)
-        if not self._asked_addresses():
-            names = ("verdict", "criteria", "rubric", "repeats", "temperature", "judge_tokens")
-            unused |= dict.fromkeys(names, True)
         fields = type(self).model_fields
-        idle = sorted(
-            name for name, is_idle in unused.items() if is_idle and getattr(self, name) != fields[name].default
-        )
+        idle = sorted(name for name in self._idle() if getattr(self, name) != fields[name].default)
         if idle:
             raise ValueError(f"{idle[0]} has no effect with the other settings; leave it out")
         return self
 
-    def panel(self) -> tuple[Panelist, ...]:
-        """All judges, in their order."""
-        return tuple(Panelist(self._judge(one.model), not one.advisory, frozenset(one.related)) for one in self.judge)
-
     def judges(self) -> tuple[str, ...]:
-        return self._asked_addresses()
+        """Those that are asked; a similarity is not."""
+        return tuple(one.model for one in self.judge if not one.model.startswith(REFERENCE_SCHEME))
 
     def reads(self) -> tuple[str, ...]:
         return (self.data, *self.reads_ratings())
@@ -170,34 +125,47 @@ class AbJudgeSettings(GeneratingOnDataset):
     def reads_ratings(self) -> tuple[str, ...]:
         return () if self.ratings is None else (self.ratings,)
 
+    def control_count(self, data: Datasets) -> int:
+        """Controls of each kind: no more than there are prompts to make them of."""
+        return min(self.controls, len(data[self.data].examples))
+
     def check(self, data: Datasets) -> list[Problem]:
         dataset = data[self.data]
         problems = self.prompt_problems(dataset)
         if self.reference is not None:
             problems += reference_problems(f"{self.title}.reference", dataset, self.reference)
-        taken = [example.id for example in dataset.examples if example.id.startswith(CONTROL)]
-        if taken and self.controls:
-            where = f"{self.title}: dataset {self.data!r} ({dataset.path})"
-            problems.append(Problem(where, f"an example named {taken[0]!r}, as controls are", "another id"))
+        for names, taken in self._own_ids().items():
+            found = [example.id for example in dataset.examples if example.id.startswith(taken)]
+            if found:
+                where = f"{self.title}: dataset {self.data!r} ({dataset.path})"
+                problems.append(Problem(where, f"an example named {found[0]!r}, as {names} are", "another id"))
         return problems + self._rating_problems(data)
+
+    def _idle(self) -> set[str]:
+        """Settings that nothing reads."""
+        found = {"raters", "epsilon"} if self.ratings is None else set[str]()
+        if self.verdict == "logprobs":
+            found |= {"repeats", "temperature", "judge_tokens"}
+        if not self.judges():
+            found |= {"verdict", "criteria", "rubric", "repeats", "temperature", "judge_tokens"}
+        return found
+
+    def _own_ids(self) -> dict[str, str]:
+        """What ids of further examples begin with, by what those are."""
+        return {"controls": CONTROL} if self.controls else {}
+
+    def _criteria_read(self) -> tuple[str, ...]:
+        """Of people's scores."""
+        return ()
 
     def _rating_problems(self, data: Datasets) -> list[Problem]:
         if self.ratings is None:
             return []
         ratings = data[self.ratings]
-        problems = rating_problems(f"{self.title}.ratings", ratings, ())
+        problems = rating_problems(f"{self.title}.ratings", ratings, self._criteria_read())
         raters = {rating.rater for rating in read_ratings(ratings)}
         if len(raters) > self.raters:
             where = f"{self.title}.ratings: dataset {ratings.name!r} ({ratings.path})"
             way_out = f"`raters: {len(raters)}`, or a file with the ratings of this model only"
             problems.append(Problem(where, f"{len(raters)} raters", f"at most {self.raters}", way_out))
         return problems
-
-    def _asked_addresses(self) -> tuple[str, ...]:
-        return tuple(one.model for one in self.judge if not one.model.startswith(REFERENCE_SCHEME))
-
-    def _judge(self, address: str) -> Judge:
-        if address.startswith(REFERENCE_SCHEME):
-            return ReferenceJudge(cast("Similarity", address.removeprefix(REFERENCE_SCHEME)))
-        prompt = JudgePrompt(self.verdict, self.criteria, self.rubric, self.judge_tokens, self.temperature)
-        return AskedJudge(address, prompt, self.repeats)

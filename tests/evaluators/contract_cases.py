@@ -14,7 +14,7 @@ from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.evaluator import Answers, Evaluator
 from finetune_gate.evaluators.finetunebench import VARIANTS, FineTuneBench
 from finetune_gate.evaluators.holdout import Holdout
-from finetune_gate.evaluators.judging import AbJudge
+from finetune_gate.evaluators.judging import AbJudge, RubricJudge
 from finetune_gate.evaluators.multiple_choice import MultipleChoice
 from finetune_gate.evaluators.overfitting import Overfitting
 from finetune_gate.evaluators.people.human import Human
@@ -177,6 +177,21 @@ def multiple_choice() -> tuple[Evaluator, Mapping[str, Dataset]]:
     return MultipleChoice(data="sums"), {"sums": made_dataset("sums", rows)}
 
 
+def rubric_judge() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    judges = ["openai:/judge", {"model": "models:/judge/3", "related": ["candidate"]}]
+    settings = {"data": "holdout", "prompt": "{text}", "judge": judges, "reference": "reference", "rubric": "5: polite"}
+    return RubricJudge.model_validate(settings), {"holdout": tickets()}
+
+
+def rubric_judge_beside_people() -> tuple[Evaluator, Mapping[str, Dataset]]:
+    """Whose scores are of the very answers that `human` shows: equal prompts make equal requests."""
+    asked, data = human()
+    assert isinstance(asked, Human)
+    settings = {"data": "holdout", "prompt": "{text}", "judge": "openai:/judge", "verdict": "logprobs", "controls": 3}
+    beside = {"criteria": "help", "ratings": "ratings", "criterion": "accuracy", "raters": 3}
+    return RubricJudge.model_validate({**settings, **beside}), data
+
+
 def code_generation() -> tuple[Evaluator, Mapping[str, Dataset]]:
     return CodeGeneration(data="holdout", prompt="{text}"), {"holdout": tickets()}
 
@@ -198,6 +213,8 @@ CASES: dict[str, Case] = {
     "perplexity": perplexity,
     "perplexity of chats": perplexity_of_chats,
     "question_answering": question_answering,
+    "rubric_judge": rubric_judge,
+    "rubric_judge beside people": rubric_judge_beside_people,
     "summarization": summarization,
     "text_match": text_match,
 }

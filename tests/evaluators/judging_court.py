@@ -15,7 +15,7 @@ from finetune_gate.evaluators.asking import Answer, Choice, ChooseRequest, Faile
 from finetune_gate.evaluators.datasets import Dataset, Row
 from finetune_gate.evaluators.evaluator import Answers, Evaluator
 from finetune_gate.evaluators.findings import Finding
-from finetune_gate.evaluators.judging import AbJudge
+from finetune_gate.evaluators.judging import AbJudge, RubricJudge
 from finetune_gate.evaluators.measurement import Measurement, measure
 from finetune_gate.evaluators.scores import EvaluatorScores
 from finetune_gate.evaluators.statistics import Estimate
@@ -73,12 +73,15 @@ def written(request: Request) -> str:
     return request.prompt if isinstance(request.prompt, str) else request.prompt[-1].content
 
 
+def shown(request: Request) -> dict[str, str]:
+    """What stands between the markers, by name."""
+    blocks = re.findall(r"^<([a-z ]+) ([0-9a-f]{12})>\n(.*?)\n</\1 \2>$", written(request), re.DOTALL | re.MULTILINE)
+    return {name: content for name, _, content in blocks}
+
+
 def read(request: Request) -> Slots:
-    """What stands between the markers."""
-    text = written(request)
-    blocks = re.findall(r"^<([a-z ]+) ([0-9a-f]{12})>\n(.*?)\n</\1 \2>$", text, re.DOTALL | re.MULTILINE)
-    shown = {name: content for name, _, content in blocks}
-    return shown["question"], shown["first answer"], shown["second answer"]
+    texts = shown(request)
+    return texts["question"], texts["first answer"], texts["second answer"]
 
 
 def verdict(slot: str, rationale: str = "because") -> Generation:
@@ -136,7 +139,7 @@ def obeys_to_the_letter(request: Request) -> Answer:
 class Trial:
     """One evaluator, some models, one judge for all addresses unless ``judges`` says otherwise."""
 
-    evaluator: AbJudge
+    evaluator: AbJudge | RubricJudge
     models: Mapping[str, Script]
     judge: Script = perfect
     data: Mapping[str, Dataset] | None = None

@@ -50,6 +50,7 @@ def test_every_injection_is_tried() -> None:
     assert {control.how for control in made} == {how for how, _ in INJECTIONS}
     for control in made:
         body = control.comparison.first.split("\n\n")[0]
+        assert body == control.bare
         assert body in {truth(at) for at in range(NUMBER)} - {control.comparison.second}
 
 

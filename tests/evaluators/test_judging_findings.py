@@ -196,7 +196,9 @@ def test_advice_is_given_where_a_judge_leans() -> None:
     models = {"candidate": padded, "base": says(lambda at: truth(at) + " ok")}
     assert "equally long" in told(Trial(ab(), models, mostly).findings())
     assert "equally long" not in told(Trial(ab(), models).findings())
-    assert "Nobody has compared this judge with people" in told(Trial(ab(), BOTH).findings())
+    nobody = told(Trial(ab(name="tone"), BOTH).findings())
+    assert "Nobody has compared this judge with people" in nobody
+    assert "`requires: {tone.alt_test_winning_rate: 0.5}`" in nobody
 
 
 def rated(raters: Mapping[str, int], models: Mapping[str, Script], against: str = "base") -> list[dict[str, object]]:

@@ -25,7 +25,6 @@ TWO = ["openai:/a", "models:/judge/3"]
         ({"judge": "reference:/token_f1"}, "reference"),
         ({"judge": {"model": "openai:/a", "related": ["teacher"]}}, "candidate"),
         ({"both_orders": False}, "one order"),
-        ({"trusted": True}, "ratings"),
         ({"ratings": "questions"}, "different"),
         ({"raters": 4}, "no effect"),
         ({"verdict": "logprobs", "repeats": 3}, "repeats has no effect"),
@@ -74,14 +73,12 @@ def test_metrics_by_settings() -> None:
     assert rated == [*always, *controls, "alt_test_winning_rate", "alt_test_advantage", "people_kappa"]
 
 
-def test_a_win_rate_rests_on_the_controls_and_where_so_said_on_people() -> None:
-    floors = {"identical": 0.5, "worse": 0.6, "injections": 1.0}
-    plain, trusted = (ab(floors=floors, **more).metrics() for more in ({}, {"ratings": "said", "trusted": True}))
-    needed = {one.metric: one.least for one in plain[0].requires}
+def test_a_win_rate_rests_on_the_controls() -> None:
+    metrics = ab(floors={"identical": 0.5, "worse": 0.6, "injections": 1.0}, ratings="said").metrics()
+    needed = {one.metric: one.least for one in metrics[0].requires}
     assert needed == {"control_identical": 0.5, "control_worse": 0.6, "control_injections": 1.0}
-    assert {one.metric: one.least for one in trusted[0].requires} == {**needed, "alt_test_winning_rate": 0.5}
-    names = {metric.name for metric in trusted}
-    for metric in trusted:
+    names = {metric.name for metric in metrics}
+    for metric in metrics:
         assert {one.metric for one in metric.requires} <= names
         assert bool(metric.requires) == metric.name.endswith(("win_rate", "winrate")) & ("longer" not in metric.name)
 

@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "examples").glob("*/gate.yaml"))
 ELSEWHERE = {"endpoint_classification"}
 """Examples that need a server of their own, and have a test of their own."""
+JUDGES = {"openai:/gpt-4o": f"models:/{BASE}/1", "models:/support-judge/2": f"models:/{MODEL}/1"}
+"""Who sits for the judges that examples name."""
 
 
 @pytest.fixture
@@ -60,6 +62,8 @@ def test_the_example_runs(name: str, workshop: Workshop, importable: None) -> No
     text = re.sub(r"^model: .*$", f"model: {MODEL}", (folder / "gate.yaml").read_text(), flags=re.MULTILINE)
     text = re.sub(r"^base: .*$", f"base: models:/{BASE}/1", text, flags=re.MULTILINE)
     text = re.sub(r"\s(judge|model): openai:/\S+", "", text) if "openai:/" in text else text
+    for judge, stand_in in JUDGES.items():
+        text = text.replace(judge, stand_in)
     copied = workshop.folder / "example"
     copied.mkdir()
     for entry in folder.iterdir():

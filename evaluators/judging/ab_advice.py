@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..findings import Advice
-from .components import People
-from .declared import measures_self_preference
-from .judgement import Judgement
-from .judges import NO_LANGUAGE_MODEL, Verdict
-from .settings import AbJudgeSettings
+from .ab_components import People
+from .ab_judgement import Judgement
+from .ab_judges import NO_LANGUAGE_MODEL, Verdict
+from .ab_metrics import measures_self_preference
+from .ab_settings import AbJudgeSettings
+from .run_metrics import advice_on_trust
 
 MOST_FLIPS = 0.2
 MOST_SLOT = 0.1
 MOST_LENGTH = 0.05
-FEW_RATERS = 3
 
 
 def advice(settings: AbJudgeSettings, found: Judgement, people: People) -> list[Advice]:
-    said = [*_positions(found), *_lengths(found), *_natures(found), *_trust(settings, people), *_kinship(settings)]
+    trust = advice_on_trust(settings, len(people.opinions), "some pairs")
+    said = [*_positions(found), *_lengths(found), *_natures(found), *trust, *_kinship(settings)]
     return [Advice(text) for text in said]
 
 
@@ -75,19 +76,6 @@ def _natures(found: Judgement) -> Iterator[str]:
                 f"{one.address} is a {NO_LANGUAGE_MODEL}: an answer that is right in other words loses to one that is "
                 "wrong in the same words. Use it beside a language model, or where none can be had."
             )
-
-
-def _trust(settings: AbJudgeSettings, people: People) -> Iterator[str]:
-    if settings.ratings is None:
-        yield (
-            "Nobody has compared this judge with people: whether it sees what they see is not known. Have some pairs "
-            "rated (`finetune-gate rate`), name their dataset in `ratings`, and set `trusted: true`."
-        )
-    elif len(people.opinions) < FEW_RATERS:
-        yield (
-            f"{len(people.opinions)} people have rated the answers of this run; the test of a judge against people "
-            f"needs {FEW_RATERS} or more, on 50 to 100 examples."
-        )
 
 
 def _kinship(settings: AbJudgeSettings) -> Iterator[str]:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from ..absent import Unmeasured, Value
 from ..evaluator import Components
 from ..people.by_rater import Opinions
-from .declared import CONTROL_METRICS
-from .judgement import Judgement
+from .ab_judgement import Judgement
+from .by_judge import control_columns, parts_of
+from .run_metrics import rater_values
+from .settings import JudgingSettings
 
 Column = Sequence[Value]
 
 _ITSELF = Unmeasured("a model is not compared with itself")
 _OF_THE_RUN = Unmeasured("it is about the judges, and no model has a value of its own")
 _A_CONTROL = Unmeasured("it is a control")
-_NO_CONTROL = Unmeasured("it is no control of this kind")
 
 _OF_PAIRS = ("win", "length_difference", "flipped", "first_slot", "longer_won", "self_preference")
 
@@ -29,29 +30,22 @@ class People:
     opinions: Opinions
 
 
-def components(
-    found: Judgement, people: People, slots: tuple[Sequence[str], Sequence[str]]
-) -> Mapping[str, Components]:
+def components(settings: JudgingSettings, found: Judgement, people: People) -> Mapping[str, Components]:
     """By role. What is about a pair stands in the baseline's column, what is about the run in the candidate's; the
-    columns that say which part an example belongs to are in all of them. ``slots``: the raters' columns."""
-    of_the_run = {**_controls(found), **_raters(found, people, *slots)}
-    nobody: Components = {name: [_OF_THE_RUN] * len(_part(found)) for name in of_the_run}
+    columns that say which part an example belongs to are in all of them."""
+    part = parts_of(len(found.tasks), found.controls)
+    controls = control_columns(len(found.tasks), found.controls, found.worst)
+    of_the_run = {**controls, **_raters(settings, found, people)}
+    nobody: Components = {name: [_OF_THE_RUN] * len(part) for name in of_the_run}
     return {
         role: {
-            "part": _part(found),
+            "part": part,
             **_parts(found, role),
             **_pair(found, role),
             **(of_the_run if role == "candidate" else nobody),
         }
         for role in found.texts
     }
-
-
-def _part(found: Judgement) -> Column:
-    codes = [0.0] * len(found.tasks)
-    for code, some in enumerate(found.controls.values(), 1):
-        codes += [float(code)] * len(some)
-    return codes
 
 
 def _parts(found: Judgement, role: str) -> Components:
@@ -67,7 +61,7 @@ def _parts(found: Judgement, role: str) -> Components:
 
 def _pair(found: Judgement, role: str) -> Components:
     if role not in found.baselines:
-        return {name: [_ITSELF] * len(_part(found)) for name in _OF_PAIRS}
+        return {name: [_ITSELF] * (len(found.tasks) + _controls_in(found)) for name in _OF_PAIRS}
     rows = [_compared(found, role, at) for at in range(len(found.tasks))]
     others = [_A_CONTROL] * _controls_in(found)
     return {name: [*(row[name] for row in rows), *others] for name in _OF_PAIRS}
@@ -83,28 +77,15 @@ def _compared(found: Judgement, baseline: str, at: int) -> Mapping[str, Value]:
     return {**row, "win": told.win, "flipped": told.flipped, "first_slot": told.first_slot, "longer_won": longer}
 
 
-def _controls(found: Judgement) -> Components:
-    columns: dict[str, Column] = {}
-    for kind, name in CONTROL_METRICS.items():
-        column: list[Value] = [_NO_CONTROL] * len(found.tasks)
-        for other, controls in found.controls.items():
-            column += found.worst(kind)[1] if other == kind else [_NO_CONTROL] * len(controls)
-        columns[name] = column
-    return columns
-
-
-def _raters(found: Judgement, people: People, values: Sequence[str], rated: Sequence[str]) -> Components:
-    """What the judges said as one, beside what each rater did; 0, and 0 in the second column, where a rater did not."""
-    if not values:
+def _raters(settings: JudgingSettings, found: Judgement, people: People) -> Components:
+    """What the judges said as one, beside what each rater did."""
+    if settings.ratings is None:
         return {}
-    others = [_A_CONTROL] * _controls_in(found)
-    columns: dict[str, Column] = {"verdict": [*_verdicts(found, people.against), *others]}
-    said = list(people.opinions.values())
-    for slot, (value, given) in enumerate(zip(values, rated, strict=True)):
-        choices = said[slot] if slot < len(said) else [None] * len(found.tasks)
-        columns[value] = [*(0.0 if one is None else one for one in choices), *others]
-        columns[given] = [*(float(one is not None) for one in choices), *others]
-    return columns
+    columns = {
+        "verdict": [*_verdicts(found, people.against)],
+        **rater_values(settings, people.opinions, len(found.tasks)),
+    }
+    return {name: [*values, *[_A_CONTROL] * _controls_in(found)] for name, values in columns.items()}
 
 
 def _verdicts(found: Judgement, against: str | None) -> Column:

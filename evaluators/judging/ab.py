@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from ..absent import Unmeasured
-from ..asking import Failed, Prompt, Request
+from ..asking import Request
 from ..datasets import Example
 from ..evaluator import Answers, Components, Datasets
 from ..findings import Finding
 from ..metrics import Metric
 from ..people.by_rater import choices_by_rater
 from ..people.ratings import read_ratings, seen_prompt
-from ..references import references_of, text_of
-from .components import People, components
-from .controls import KINDS, Control, ControlKind, Subject, make_controls
-from .declared import declared, rater_columns
-from .findings import judging_findings
-from .judgement import Judgement, Key, Task, Text, Told, compared, control_passed, told_by
-from .prompts import Comparison
-from .settings import BASELINES, CONTROL, AbJudgeSettings
-
-_NOT_ASKED = Failed("it was not asked")
+from .ab_components import People, components
+from .ab_findings import judging_findings
+from .ab_judgement import Judgement, Told, compared, control_passed, told_by
+from .ab_metrics import declared
+from .ab_settings import AbJudgeSettings
+from .by_judge import Controls, Key
+from .controls import KINDS, Control
+from .judged_texts import Comparison
+from .settings import BASELINES, CONTROL
+from .tasks import Task, Text, baselines_of, controls_of, in_drawn_order, tasks_of, texts_of, written
 
 
 class AbJudge(AbJudgeSettings):
@@ -57,18 +55,18 @@ class AbJudge(AbJudgeSettings):
     def examples(self, data: Datasets) -> Sequence[Example]:
         """Those of the dataset, then as many controls of each kind as `controls` says, one for each prompt at most."""
         own = data[self.data].examples
-        numbers = range(self._count(data))
+        numbers = range(self.control_count(data))
         return [*own, *(Example(f"{CONTROL}{kind}/{number}", {}) for kind in KINDS for number in numbers)]
 
     def requests(self, data: Datasets) -> Sequence[Request]:
-        return [task.request for task in self._tasks(data)]
+        return [task.request for task in tasks_of(self, data)]
 
     def score(self, data: Datasets, answers: Answers) -> Components:
         return {}
 
     def judge_calls(self, data: Datasets) -> Mapping[str, int]:
         pairs = len(BASELINES) * len(data[self.data].examples)
-        controls = self._count(data) * len(KINDS)
+        controls = self.control_count(data) * len(KINDS)
         return {one.address: one.judge.calls * (pairs + controls) for one in self.panel() if one.judge.calls}
 
     def second_requests(self, data: Datasets, answers: Mapping[str, Answers]) -> Mapping[str, Sequence[Request]]:
@@ -85,7 +83,7 @@ class AbJudge(AbJudgeSettings):
         self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]
     ) -> Mapping[str, Components]:
         found = self._judgement(data, answers, verdicts)
-        return components(found, self._people(data, answers, found), rater_columns(self))
+        return components(self, found, self._people(data, answers, found))
 
     def findings(
         self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]
@@ -93,48 +91,15 @@ class AbJudge(AbJudgeSettings):
         found = self._judgement(data, answers, verdicts)
         return judging_findings(self, found, self._asked(data, answers), self._people(data, answers, found))
 
-    def _tasks(self, data: Datasets) -> tuple[Task, ...]:
-        found: list[Task] = []
-        for example in data[self.data].examples:
-            prompt = self.prompt_of(example.row)
-            references = () if self.reference is None else references_of(example.row.get(self.reference))
-            found.append(Task(example, self.asking_for(prompt), _question(prompt), references))
-        return tuple(found)
-
-    def _count(self, data: Datasets) -> int:
-        return min(self.controls, len(data[self.data].examples))
-
-    def _texts(self, tasks: Sequence[Task], answers: Mapping[str, Answers]) -> dict[str, list[Text]]:
-        return {role: [_text(role, task, given) for task in tasks] for role, given in answers.items()}
-
-    def _controls(
-        self, data: Datasets, tasks: Sequence[Task], texts: Mapping[str, Sequence[Text]]
-    ) -> Mapping[ControlKind, Sequence[Control | Unmeasured]]:
+    def _controls(self, data: Datasets, tasks: Sequence[Task], texts: Mapping[str, Sequence[Text]]) -> Controls:
         """Made of the right answers where there are some, else of a baseline's."""
-        subjects: list[Subject] = []
-        reason = "it is blank" if _baselines(texts) else "there is no baseline"
-        for at, task in enumerate(tasks):
-            known = [text for role in _baselines(texts) if isinstance(text := texts[role][at], str)]
-            text = next((text.strip() for text in (*task.references, *known) if text.strip()), None)
-            if text is not None:
-                subjects.append(Subject(task.example.id, task.question, task.references, text))
-            elif failed := [text for role in _baselines(texts) if isinstance(text := texts[role][at], Unmeasured)]:
-                reason = failed[0].reason
-        count = self._count(data)
-        found: dict[ControlKind, Sequence[Control | Unmeasured]] = {}
-        for kind in KINDS:
-            made = make_controls(kind, count, subjects, self.seed)
-            short = Unmeasured(
-                f"{len(made)} of {count} controls could be made of {len(subjects)} answers"
-                + ("" if len(subjects) == len(tasks) else f"; another is lacking: {reason}")
-            )
-            found[kind] = [*made, *[short] * (count - len(made))]
-        return found
+        answered = [texts[role] for role in baselines_of(texts)]
+        return controls_of(KINDS, self.control_count(data), self.seed, tasks, answered)
 
     def _asked(self, data: Datasets, answers: Mapping[str, Answers]) -> list[Comparison]:
         """Everything to be judged, in the order of asking."""
-        tasks = self._tasks(data)
-        texts = self._texts(tasks, answers)
+        tasks = tasks_of(self, data)
+        texts = texts_of(tasks, answers)
         controls = [
             control.comparison
             for some in self._controls(data, tasks, texts).values()
@@ -143,15 +108,15 @@ class AbJudge(AbJudgeSettings):
         ]
         if "candidate" not in texts:
             return controls
-        pairs = [list(compared(tasks, texts, baseline)) for baseline in _baselines(texts)]
-        order = sorted(range(len(tasks)), key=lambda at: _draw(self.seed, tasks[at].example.id))
+        pairs = [list(compared(tasks, texts, baseline)) for baseline in baselines_of(texts)]
+        order = in_drawn_order(self.seed, tasks)
         real = (asked for at in order for of_baseline in pairs if isinstance(asked := of_baseline[at], Comparison))
         return [*controls, *real]
 
     def _judgement(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Judgement:
-        panel, tasks = self.panel(), self._tasks(data)
-        texts = self._texts(tasks, answers)
-        baselines = _baselines(texts) if "candidate" in texts else ()
+        panel, tasks = self.panel(), tasks_of(self, data)
+        texts = texts_of(tasks, answers)
+        baselines = baselines_of(texts) if "candidate" in texts else ()
         controls = self._controls(data, tasks, texts)
         told: dict[Key, Sequence[Told]] = {}
         passed = {
@@ -174,32 +139,8 @@ class AbJudge(AbJudgeSettings):
         ratings = read_ratings(data[self.ratings])
         prompts = [seen_prompt(task.request.prompt) for task in found.tasks]
         for baseline in found.baselines:
-            sides = ([_written(answers[role], task) for task in found.tasks] for role in ("candidate", baseline))
+            sides = ([written(answers[role], task) for task in found.tasks] for role in ("candidate", baseline))
             opinions = choices_by_rater(ratings, prompts, *sides)
             if opinions:
                 return People(baseline, opinions)
         return none
-
-
-def _baselines(texts: Mapping[str, Sequence[Text]]) -> tuple[str, ...]:
-    return tuple(role for role in BASELINES if role in texts)
-
-
-def _question(prompt: Prompt) -> str:
-    """What the judge is told was asked: everything that the model was told."""
-    return prompt if isinstance(prompt, str) else "\n\n".join(message.content for message in prompt)
-
-
-def _text(role: str, task: Task, answers: Answers) -> Text:
-    found = text_of(answers.get(task.request, _NOT_ASKED))
-    return Unmeasured(f"{role}: {found.reason}") if isinstance(found, Unmeasured) else found.strip()
-
-
-def _written(answers: Answers, task: Task) -> str | None:
-    """The answer as people saw it, white space and all."""
-    found = text_of(answers.get(task.request, _NOT_ASKED))
-    return None if isinstance(found, Unmeasured) else found
-
-
-def _draw(seed: int, example: str) -> str:
-    return hashlib.sha256(f"{seed} {example}".encode("utf-8", "replace")).hexdigest()

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from ..absent import Unmeasured, Value
-from ..asking import GenerateRequest
-from ..datasets import Example
 from ..evaluator import Answers
+from .ab_judges import Verdict
+from .ab_settings import Panelist
+from .by_judge import Controls, Key, worst
 from .controls import Control, ControlKind
-from .judges import Verdict
-from .prompts import Comparison
-from .settings import Panelist
+from .judged_texts import Comparison
+from .tasks import Task, Text
 
-Text = str | Unmeasured
 Told = Verdict | Unmeasured
 
 TOLERANCE = 0.25
@@ -27,23 +25,6 @@ _TIE = Verdict(0.5, 0.0, 0.5, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """One example: what models are asked, and how judges see the question and the right answers."""
-
-    example: Example
-    request: GenerateRequest
-    question: str
-    references: tuple[str, ...]
-
-
-class Key(NamedTuple):
-    """What a judge said is kept by judge and baseline, or kind of control."""
-
-    judge: str
-    about: str
-
-
-@dataclass(frozen=True, slots=True)
 class Judgement:
     """``texts`` by role and ``verdicts`` by judge and baseline are in the order of ``tasks``; ``passed``, what each
     judge made of each kind of control, is in the order of ``controls``."""
@@ -52,7 +33,7 @@ class Judgement:
     tasks: tuple[Task, ...]
     texts: Mapping[str, Sequence[Text]]
     baselines: tuple[str, ...]
-    controls: Mapping[ControlKind, Sequence[Control | Unmeasured]]
+    controls: Controls
     verdicts: Mapping[Key, Sequence[Told]]
     passed: Mapping[Key, Sequence[Value]]
 
@@ -110,13 +91,9 @@ class Judgement:
         favours = [(wins[one.address] - outside) * (1 if "candidate" in one.related else -1) for one in kin]
         return sum(favours) / len(favours)
 
-    def worst(self, kind: ControlKind) -> tuple[str, Sequence[Value]]:
-        """The judge, of those that count, that did worst on this kind of control; what was not judged counts as failed.
-        Judging a panel by its mean would hide a bad judge behind good ones."""
-        return min(
-            ((one.address, self.passed[Key(one.address, kind)]) for one in self.counting),
-            key=lambda one: sum(value for value in one[1] if not isinstance(value, Unmeasured)),
-        )
+    def worst(self, kind: ControlKind) -> Sequence[Value]:
+        """What the judge made of this kind of control, of those that count, that did worst on it."""
+        return worst(self.passed[Key(one.address, kind)] for one in self.counting)
 
 
 def families(panel: Sequence[Panelist], baseline: str) -> tuple[list[Panelist], list[Panelist]]:

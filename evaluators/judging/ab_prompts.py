@@ -3,8 +3,8 @@
     JudgePrompt("structured").request(Comparison("Where?", "Here.", "There."), repeat=0)
 
 Everything foreign stands between markers that it cannot foresee, and the judge is told, before it and after it, that it
-is data. All of it is one message of the user: some chat templates know no system message. Sources: MT-bench (arXiv
-2306.05685) for both orders and the tie, AlpacaEval (arXiv 2404.04475) for one token and its log-probability.
+is data. Sources: MT-bench (arXiv 2306.05685) for both orders and the tie, AlpacaEval (arXiv 2404.04475) for one token
+and its log-probability.
 
 A change to any of these words asks judges another question: raise `AbJudge.version` with it.
 """
@@ -12,13 +12,11 @@ A change to any of these words asks judges another question: raise `AbJudge.vers
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Literal
 
-from ..asking import ChooseRequest, GenerateRequest, Message, Request
+from ..asking import Request
 from ..texts.sealing import sealed
-
-VerdictKind = Literal["structured", "logprobs"]
+from .asking_judges import Asking
+from .judged_texts import Comparison
 
 SLOTS = ("first", "second", "tie")
 
@@ -40,38 +38,13 @@ CRITERIA = "correctness first, then how fully and how directly the answer does w
 """What answers are judged by where the settings say nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two answers to one question, in the order in which a judge sees them, and what is known to be right."""
+class JudgePrompt(Asking):
+    """The words of one kind of verdict."""
 
-    question: str
-    first: str
-    second: str
-    references: tuple[str, ...] = ()
-
-    @property
-    def swapped(self) -> Comparison:
-        return Comparison(self.question, self.second, self.first, self.references)
-
-
-@dataclass(frozen=True, slots=True)
-class JudgePrompt:
-    """The words of one kind of verdict. ``max_new_tokens`` and ``temperature`` are those of structured verdicts; a
-    verdict by log-probabilities writes nothing."""
-
-    verdict: VerdictKind
-    criteria: str | None = None
-    rubric: str | None = None
-    max_new_tokens: int = 512
-    temperature: float = 0.0
+    __slots__ = ()
 
     def request(self, comparison: Comparison, repeat: int) -> Request:
-        messages = (Message("user", self.text(comparison)),)
-        if self.verdict == "logprobs":
-            return ChooseRequest(messages, LABELS)
-        return GenerateRequest(
-            messages, self.max_new_tokens, temperature=self.temperature, sample=repeat, schema=VERDICT_SCHEMA
-        )
+        return self.asked(self.text(comparison), LABELS, VERDICT_SCHEMA, repeat)
 
     def text(self, comparison: Comparison) -> str:
         known = [("reference answer", reference) for reference in comparison.references]

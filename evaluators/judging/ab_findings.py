@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
-from ..absent import Unmeasured, Value
+from ..absent import Unmeasured
 from ..findings import Cell, Finding, Table
-from .advice import advice
-from .components import People
+from .ab_advice import advice
+from .ab_components import People
+from .ab_judgement import Judgement
+from .ab_judges import AskedJudge, Verdict
+from .ab_settings import AbJudgeSettings, Panelist
+from .by_judge import Key
 from .controls import KINDS, Control
-from .judgement import Judgement, Key
-from .judges import AskedJudge, Verdict
-from .prompts import Comparison
-from .settings import AbJudgeSettings, Panelist
-
-SHOWN = 10
-"""Wins, losses and flips that are shown of each pair of models."""
-
-MOST_CHARACTERS = 400
-"""Of an answer or a rationale."""
+from .judged_texts import Comparison
+from .tables import SHOWN, alpha_of, mean_of, passed_of, prompt_table, short
 
 
 def judging_findings(
@@ -52,11 +48,11 @@ def _judges(found: Judgement) -> Table:
                     baseline,
                     f"{len(scored)} of {len(told)}",
                     reason,
-                    _mean(verdict.win for verdict in scored),
-                    _mean(verdict.flipped for verdict in judged),
-                    _mean(verdict.first_slot for verdict in judged),
-                    _mean(_longer(found, one, baseline)),
-                    *(_share(found.passed[Key(one.address, kind)]) for kind in KINDS),
+                    mean_of(verdict.win for verdict in scored),
+                    mean_of(verdict.flipped for verdict in judged),
+                    mean_of(verdict.first_slot for verdict in judged),
+                    mean_of(_longer(found, one, baseline)),
+                    *(passed_of(found.passed[Key(one.address, kind)]) for kind in KINDS),
                 ]
             )
     columns = (
@@ -86,7 +82,7 @@ def _without_one(found: Judgement) -> list[Table]:
         for without in (None, *(one.address for one in found.counting)):
             told = [found.of_panel(baseline, at, without) for at in range(len(found.tasks))]
             wins = [one.win for one in told if isinstance(one, Verdict)]
-            rows.append([baseline, without or "none", f"{len(wins)} of {len(told)}", _mean(wins)])
+            rows.append([baseline, without or "none", f"{len(wins)} of {len(told)}", mean_of(wins)])
     note = "The panel's win rate without one of its judges at a time: a result that hangs on one judge is that judge's."
     return [Table.of("Panel without one judge", note, ("against", "left out", "scored", "win rate"), rows)]
 
@@ -105,7 +101,14 @@ def _agreement(found: Judgement) -> list[Table]:
                 if isinstance(mine, Verdict) and isinstance(theirs, Verdict)
             ]
             rows.append(
-                [baseline, one.address, other.address, len(both), _mean(float(a == b) for a, b in both), _alpha(both)]
+                [
+                    baseline,
+                    one.address,
+                    other.address,
+                    len(both),
+                    mean_of(float(a == b) for a, b in both),
+                    alpha_of(both),
+                ]
             )
     note = (
         "How often two judges come to the same: won, tied, lost. Alpha is Krippendorff's, ordinal: 1 is full "
@@ -119,22 +122,13 @@ def _side(win: float) -> float:
     return 0.5 if abs(win - 0.5) < 1e-9 else float(win > 0.5)
 
 
-def _alpha(both: Sequence[tuple[float, float]]) -> float | None:
-    if not both:
-        return None
-    from ..statistics.agreement import krippendorff_alpha
-
-    value = krippendorff_alpha(list(zip(*both, strict=True)), "ordinal")
-    return None if isinstance(value, Unmeasured) else round(value, 3)
-
-
 def _failed_controls(found: Judgement) -> list[Table]:
     rows: list[list[Cell]] = []
     for kind in KINDS:
         for one in found.panel:
             for control, value in zip(found.controls[kind], found.passed[Key(one.address, kind)], strict=True):
                 if isinstance(control, Control) and isinstance(value, float) and value < 1.0:
-                    texts = (_short(control.comparison.first), _short(control.comparison.second))
+                    texts = (short(control.comparison.first), short(control.comparison.second))
                     rows.append([one.address, kind, control.how, control.example, round(value, 3), *texts])
     note = (
         "Comparisons whose outcome is known, and where the judge was wrong, wholly (0) or in part. The first text is "
@@ -176,8 +170,8 @@ def _flipped(found: Judgement, baseline: str) -> list[Table]:
 def _shown(found: Judgement, baseline: str, at: int) -> tuple[str, str, str, str]:
     task = found.tasks[at]
     texts = (found.texts[role][at] for role in ("candidate", baseline))
-    ours, theirs = (_short(text) if isinstance(text, str) else "" for text in texts)
-    return task.example.id, _short(task.question), ours, theirs
+    ours, theirs = (short(text) if isinstance(text, str) else "" for text in texts)
+    return task.example.id, short(task.question), ours, theirs
 
 
 def _said(found: Judgement, baseline: str, at: int) -> tuple[str, str]:
@@ -186,35 +180,18 @@ def _said(found: Judgement, baseline: str, at: int) -> tuple[str, str]:
         told = found.verdicts[Key(one.address, baseline)][at]
         if isinstance(told, Verdict) and any(told.rationales):
             first, second = told.rationales
-            return _short(first), _short(second)
+            return short(first), short(second)
     return "", ""
 
 
 def _prompt(found: Judgement, asked: Sequence[Comparison]) -> list[Table]:
-    """Paragraph by paragraph, since a cell holds no more than so many characters."""
     judge = next((one.judge for one in found.panel if isinstance(one.judge, AskedJudge)), None)
     if judge is None or not asked:
         return []
     real = sum(isinstance(one, Control) for some in found.controls.values() for one in some)
     chosen = asked[real] if len(asked) > real else asked[0]
-    rows = [[paragraph] for paragraph in judge.prompt.text(chosen).split("\n\n")]
     note = "What a judge was sent about one pair, in one of its two orders; all language models are sent the same."
-    return [Table.of("A judge's prompt", note, ("prompt",), rows)]
+    return [prompt_table(judge.prompt.text(chosen), note)]
 
 
 _EVEN = Verdict(0.5, 0.0, 0.5, 0.0)
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    some = list(values)
-    return round(sum(some) / len(some), 3) if some else None
-
-
-def _share(values: Sequence[Value]) -> str:
-    """Of the controls; those that could not be made or judged are no passes."""
-    passed = sum(value for value in values if not isinstance(value, Unmeasured))
-    return f"{round(passed, 2):g} of {len(values)}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "\u2026"

@@ -13,17 +13,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import fsum
-from typing import Literal, Protocol
+from typing import Protocol
 
 from ..absent import Unmeasured
 from ..asking import Answer, Failed, Request
 from ..evaluator import Answers
 from ..texts.question_answers import token_f1
-from .prompts import Comparison, JudgePrompt
-from .verdicts import Preference, read_choice, read_structured
-
-REFERENCE_SCHEME = "reference:/"
-Similarity = Literal["token_f1", "rouge_l", "chrf"]
+from .ab_prompts import JudgePrompt
+from .ab_verdicts import Preference, read_choice, read_structured
+from .judged_texts import Comparison
+from .settings import REFERENCE_SCHEME, Similarity
 
 LANGUAGE_MODEL = "LLM"
 NO_LANGUAGE_MODEL = "similarity to the reference answer, not an LLM"
