@@ -19,7 +19,7 @@ from .errors import ConfigurationError, Problem
 from .evaluator import EvaluatorSettings
 
 BUILT_IN = {
-    "ab_judge": "judging:AbJudge",
+    "ab_judge": "judging.ab:AbJudge",
     "attribution": "attribution:TokenAttribution",
     "classification": "classification:Classification",
     "code_generation": "code_generation:CodeGeneration",
@@ -31,7 +31,7 @@ BUILT_IN = {
     "overfitting": "overfitting:Overfitting",
     "perplexity": "perplexity:Perplexity",
     "question_answering": "question_answering:QuestionAnswering",
-    "rubric_judge": "judging:RubricJudge",
+    "rubric_judge": "judging.rubric:RubricJudge",
     "summarization": "summarization:Summarization",
     "text_match": "text_match:TextMatch",
 }

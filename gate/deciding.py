@@ -165,7 +165,8 @@ def _judge(
     circumstances: Circumstances,
 ) -> RuleResult:
     checks = _checks(rule, measurement, circumstances)
-    if (unmet := _unmet(required)) is not None:
+    unmet = _unmet(required)
+    if unmet is not None:
         checks = tuple(replace(check, measured=unmet, outcome="unmeasured", needed=None) for check in checks)
     outcome: Outcome = "unmeasured"
     for worst in _WORST_FIRST:
@@ -173,6 +174,8 @@ def _judge(
             outcome = worst
             break
     sentence = _rule_sentence(rule, outcome, checks, measurement)
+    if unmet is not None:
+        sentence = f"{rule.metric} decides nothing: {unmet.reason}"
     if rule.waiver is not None and outcome != "passed":
         waiver = rule.waiver
         if circumstances.today <= waiver.expires:
@@ -192,7 +195,9 @@ def _unmet(required: Sequence[Required]) -> Unmeasured | None:
         found = one.measurement.candidate
         reason = one.otherwise or "which this rule requires"
         if isinstance(found, Unmeasured):
-            return Unmeasured(f"{one.metric} of at least {one.least:g} is required, and was not measured: {found.reason}")
+            return Unmeasured(
+                f"{one.metric} of at least {one.least:g} is required, and was not measured: {found.reason}"
+            )
         if not found.value >= one.least:
             return Unmeasured(f"{one.metric} is {found.value:.3g}, not at least {one.least:g}: {reason}")
     return None

@@ -1,7 +1,6 @@
 """Judges: models that are asked about the answers of others, and do not know whose they are.
 
-``ab_`` is for two answers side by side (`AbJudge`), ``rubric_`` for one by itself (`RubricJudge`); the other modules
-serve both.
+``ab`` is for two answers side by side, ``rubric`` for one by itself; the other modules serve both.
 """
 
 from .ab import AbJudge

@@ -10,8 +10,8 @@ import pytest
 
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.asking import Generation
-from finetune_gate.evaluators.judging.ab_prompts import JudgePrompt
-from finetune_gate.evaluators.judging.ab_verdicts import read_structured
+from finetune_gate.evaluators.judging.ab.prompts import JudgePrompt
+from finetune_gate.evaluators.judging.ab.verdicts import read_structured
 from finetune_gate.evaluators.judging.judged_texts import Comparison
 
 GOALS = (

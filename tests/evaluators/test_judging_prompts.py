@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from finetune_gate.evaluators.asking import ChooseRequest, GenerateRequest, Message
 from finetune_gate.evaluators.judging import AbJudge
-from finetune_gate.evaluators.judging.ab_prompts import LABELS, VERDICT_SCHEMA, JudgePrompt
+from finetune_gate.evaluators.judging.ab.prompts import LABELS, VERDICT_SCHEMA, JudgePrompt
 from finetune_gate.evaluators.judging.controls import INJECTIONS
 from finetune_gate.evaluators.judging.judged_texts import Comparison
 from finetune_gate.evaluators.texts.sealing import sealed

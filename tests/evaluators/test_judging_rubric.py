@@ -28,9 +28,9 @@ from finetune_gate.evaluators.asking import Answer, ChooseRequest, GenerateReque
 from finetune_gate.evaluators.evaluator import Evaluator
 from finetune_gate.evaluators.judging.controls import Control
 from finetune_gate.evaluators.judging.judged_texts import Comparison, Submission
-from finetune_gate.evaluators.judging.rubric_judgement import control_passed, submissions_of
-from finetune_gate.evaluators.judging.rubric_judges import ScoringJudge
-from finetune_gate.evaluators.judging.rubric_prompts import RubricPrompt
+from finetune_gate.evaluators.judging.rubric.judgement import control_passed, submissions_of
+from finetune_gate.evaluators.judging.rubric.judges import ScoringJudge
+from finetune_gate.evaluators.judging.rubric.prompts import RubricPrompt
 from finetune_gate.evaluators.statistics import Estimate
 from finetune_gate.evaluators.testing import Script, check_contract, made_dataset
 

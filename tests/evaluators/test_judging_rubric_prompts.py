@@ -26,8 +26,8 @@ from finetune_gate.evaluators.asking import (
 )
 from finetune_gate.evaluators.judging import RubricJudge
 from finetune_gate.evaluators.judging.judged_texts import Submission
-from finetune_gate.evaluators.judging.rubric_judges import Score, read_choice, read_structured
-from finetune_gate.evaluators.judging.rubric_prompts import INJECTIONS, LABELS, SCORE_SCHEMA, RubricPrompt
+from finetune_gate.evaluators.judging.rubric.judges import Score, read_choice, read_structured
+from finetune_gate.evaluators.judging.rubric.prompts import INJECTIONS, LABELS, SCORE_SCHEMA, RubricPrompt
 
 SOME = Submission("Where?", "Here.", ("Here.",))
 PLAIN = Submission("Where?", "Here.")

@@ -11,7 +11,7 @@ from judging_court import verdict
 
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.asking import Answer, Choice, Embedding, Failed, Generation
-from finetune_gate.evaluators.judging.ab_verdicts import Preference, read_choice, read_structured
+from finetune_gate.evaluators.judging.ab.verdicts import Preference, read_choice, read_structured
 
 GOOD = '{"rationale": "It is right.", "verdict": "first"}'
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..estimators import LengthControlled, Mean, Part
-from ..metrics import Estimator, Metric, Requirement
-from .ab_judgement import families
-from .ab_settings import AbJudgeSettings, Floors
-from .controls import ControlKind
-from .run_metrics import RARELY_UNSCORED, control_metrics, trust_metrics
-from .settings import BASELINES
+from ...estimators import LengthControlled, Mean, Part
+from ...metrics import Estimator, Metric, Requirement
+from ..controls import ControlKind
+from ..run_metrics import RARELY_UNSCORED, control_metrics, trust_metrics
+from ..settings import BASELINES
+from .judgement import families
+from .settings import AbJudgeSettings, Floors
 
 _EXAMPLES = (0.0, "examples")
 """Value and name of the component ``part`` for the dataset's own examples, before those of the controls."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 
-from ..absent import Unmeasured
-from ..findings import Cell, Finding, Table
-from .ab_advice import advice
-from .ab_components import People
-from .ab_judgement import Judgement
-from .ab_judges import AskedJudge, Verdict
-from .ab_settings import AbJudgeSettings, Panelist
-from .by_judge import Key
-from .controls import KINDS, Control
-from .judged_texts import Comparison
-from .tables import SHOWN, alpha_of, mean_of, passed_of, prompt_table, short
+from ...absent import Unmeasured
+from ...findings import Cell, Finding, Table
+from ..by_judge import Key
+from ..controls import KINDS, Control
+from ..judged_texts import Comparison
+from ..tables import SHOWN, alpha_of, mean_of, passed_of, prompt_table, short
+from .advice import advice
+from .components import People
+from .judgement import Judgement
+from .judges import AskedJudge, Verdict
+from .settings import AbJudgeSettings, Panelist
 
 
 def judging_findings(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from ..absent import Unmeasured
-from .by_judge import Key
-from .rubric_judgement import RubricJudgement
-from .rubric_judges import Score, ScoringJudge
-from .rubric_prompts import SCORES
+from ...absent import Unmeasured
+from ..by_judge import Key
+from .judgement import RubricJudgement
+from .judges import Score, ScoringJudge
+from .prompts import SCORES
 
 
 def spread_over(values: Sequence[float]) -> list[int]:
@@ -20,7 +20,7 @@ def spread_over(values: Sequence[float]) -> list[int]:
 
 def length_correlation(found: RubricJudgement, judge: ScoringJudge, role: str) -> float | None:
     """Spearman's, of scores and characters of one model's answers. None where either does not vary."""
-    from ..statistics.agreement import spearman
+    from ...statistics.agreement import spearman
 
     pairs = [
         (told.value, float(len(text)))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..absent import Unmeasured
-from ..findings import Advice
-from .by_judge import Key
-from .rubric_judgement import RubricJudgement
-from .rubric_judges import ScoringJudge
-from .rubric_prompts import SCORES
-from .rubric_reading import favour, length_correlation, spread_over
-from .rubric_settings import RubricJudgeSettings
-from .run_metrics import advice_on_trust
-from .tasks import baselines_of
+from ...absent import Unmeasured
+from ...findings import Advice
+from ..by_judge import Key
+from ..run_metrics import advice_on_trust
+from ..tasks import baselines_of
+from .judgement import RubricJudgement
+from .judges import ScoringJudge
+from .prompts import SCORES
+from .reading import favour, length_correlation, spread_over
+from .settings import RubricJudgeSettings
 
 MOST_AT_THE_TOP = 0.8
 MOST_WITH_LENGTH = 0.5

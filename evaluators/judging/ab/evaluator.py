@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from ..asking import Request
-from ..datasets import Example
-from ..evaluator import Answers, Components, Datasets
-from ..findings import Finding
-from ..metrics import Metric
-from ..people.by_rater import choices_by_rater
-from ..people.ratings import read_ratings, seen_prompt
-from .ab_components import People, components
-from .ab_findings import judging_findings
-from .ab_judgement import Judgement, Told, compared, control_passed, told_by
-from .ab_metrics import declared
-from .ab_settings import AbJudgeSettings
-from .by_judge import Controls, Key
-from .controls import KINDS, Control
-from .judged_texts import Comparison
-from .settings import BASELINES, CONTROL
-from .tasks import Task, Text, baselines_of, controls_of, in_drawn_order, tasks_of, texts_of, written
+from ...asking import Request
+from ...datasets import Example
+from ...evaluator import Answers, Components, Datasets
+from ...findings import Finding
+from ...metrics import Metric
+from ...people.by_rater import choices_by_rater
+from ...people.ratings import read_ratings, seen_prompt
+from ..by_judge import Controls, Key
+from ..controls import KINDS, Control
+from ..judged_texts import Comparison
+from ..settings import BASELINES, CONTROL
+from ..tasks import Task, Text, baselines_of, controls_of, in_drawn_order, tasks_of, texts_of, written
+from .components import People, components
+from .findings import judging_findings
+from .judgement import Judgement, Told, compared, control_passed, told_by
+from .metrics import declared
+from .settings import AbJudgeSettings
 
 
 class AbJudge(AbJudgeSettings):

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
-from ..absent import Unmeasured, Value
-from ..evaluator import Answers, Components, Datasets
-from ..people.by_rater import Opinions, scores_by_rater
-from ..people.ratings import read_ratings, seen_prompt
-from .by_judge import control_columns, parts_of
-from .rubric_judgement import ROLES, RubricJudgement
-from .rubric_metrics import NOT_SCORED_BY_PEOPLE, SCORED_BY_PEOPLE
-from .rubric_settings import RubricJudgeSettings
-from .run_metrics import rater_values
-from .tasks import Task, written
+from ...absent import Unmeasured, Value
+from ...evaluator import Answers, Components, Datasets
+from ...people.by_rater import Opinions, scores_by_rater
+from ...people.ratings import read_ratings, seen_prompt
+from ..by_judge import control_columns, parts_of
+from ..run_metrics import rater_values
+from ..tasks import Task, written
+from .judgement import ROLES, RubricJudgement
+from .metrics import NOT_SCORED_BY_PEOPLE, SCORED_BY_PEOPLE
+from .settings import RubricJudgeSettings
 
 _OF_THE_RUN = Unmeasured("it is about the judges, and no model has a value of its own")
 _A_CONTROL = Unmeasured("it is a control")

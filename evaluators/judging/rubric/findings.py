@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from ..absent import Unmeasured
-from ..findings import Cell, Finding, Table
-from .by_judge import Key
-from .controls import Control
-from .rubric_advice import advice
-from .rubric_judgement import KINDS, RubricJudgement, submission_of
-from .rubric_judges import Score
-from .rubric_prompts import LABELS
-from .rubric_reading import length_correlation, spread_over
-from .rubric_settings import RubricJudgeSettings
-from .tables import SHOWN, alpha_of, mean_of, passed_of, prompt_table, short
-from .tasks import baselines_of, in_drawn_order
+from ...absent import Unmeasured
+from ...findings import Cell, Finding, Table
+from ..by_judge import Key
+from ..controls import Control
+from ..tables import SHOWN, alpha_of, mean_of, passed_of, prompt_table, short
+from ..tasks import baselines_of, in_drawn_order
+from .advice import advice
+from .judgement import KINDS, RubricJudgement, submission_of
+from .judges import Score
+from .prompts import LABELS
+from .reading import length_correlation, spread_over
+from .settings import RubricJudgeSettings
 
 
 def rubric_findings(settings: RubricJudgeSettings, found: RubricJudgement, raters: int) -> list[Finding]:

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from math import fsum
 from typing import Protocol
 
-from ..absent import Unmeasured
-from ..asking import Answer, Failed, Request
-from ..evaluator import Answers
-from ..texts.question_answers import token_f1
-from .ab_prompts import JudgePrompt
-from .ab_verdicts import Preference, read_choice, read_structured
-from .judged_texts import Comparison
-from .settings import REFERENCE_SCHEME, Similarity
+from ...absent import Unmeasured
+from ...asking import Answer, Failed, Request
+from ...evaluator import Answers
+from ...texts.question_answers import token_f1
+from ..judged_texts import Comparison
+from ..settings import REFERENCE_SCHEME, Similarity
+from .prompts import JudgePrompt
+from .verdicts import Preference, read_choice, read_structured
 
 LANGUAGE_MODEL = "LLM"
 NO_LANGUAGE_MODEL = "similarity to the reference answer, not an LLM"
@@ -180,7 +180,7 @@ def _mean(values: Iterable[float]) -> float:
 
 
 def _rouge_l(text: str, references: Sequence[str]) -> float:
-    from ..texts.rouge import choose_tokenizer, rouge, tokenizer_named
+    from ...texts.rouge import choose_tokenizer, rouge, tokenizer_named
 
     return rouge(references, text, tokenizer_named(choose_tokenizer("auto", references))).rougeL
 
@@ -188,7 +188,7 @@ def _rouge_l(text: str, references: Sequence[str]) -> float:
 def _chrf(text: str, references: Sequence[str]) -> float:
     import numpy as np
 
-    from ..texts.overlap import chrf_counts, corpus_chrf
+    from ...texts.overlap import chrf_counts, corpus_chrf
 
     return float(corpus_chrf(np.array(chrf_counts([text], [references]), dtype=np.float64))[0]) / 100
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..absent import Unmeasured, Value
-from ..evaluator import Components
-from ..people.by_rater import Opinions
-from .ab_judgement import Judgement
-from .by_judge import control_columns, parts_of
-from .run_metrics import rater_values
-from .settings import JudgingSettings
+from ...absent import Unmeasured, Value
+from ...evaluator import Components
+from ...people.by_rater import Opinions
+from ..by_judge import control_columns, parts_of
+from ..run_metrics import rater_values
+from ..settings import JudgingSettings
+from .judgement import Judgement
 
 Column = Sequence[Value]
 

@@ -6,12 +6,12 @@ from typing import Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ..errors import Problem
-from ..evaluator import Datasets
-from ..people.ratings import read_ratings
-from .rubric_judges import ScoringJudge
-from .rubric_prompts import RubricPrompt
-from .settings import REFERENCE_SCHEME, JudgeSettings, JudgingSettings, Section
+from ...errors import Problem
+from ...evaluator import Datasets
+from ...people.ratings import read_ratings
+from ..settings import REFERENCE_SCHEME, JudgeSettings, JudgingSettings, Section
+from .judges import ScoringJudge
+from .prompts import RubricPrompt
 
 PEOPLE = "people/"
 """What ids of texts that people may have scored begin with."""

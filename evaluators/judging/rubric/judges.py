@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from math import exp, fsum
 from statistics import stdev
 
-from ..absent import Unmeasured
-from ..asking import Answer, Choice, Failed, Request, unanswered
-from ..evaluator import Answers
-from .judged_texts import Submission
-from .replies import read_object
-from .rubric_prompts import SCORES, RubricPrompt
+from ...absent import Unmeasured
+from ...asking import Answer, Choice, Failed, Request, unanswered
+from ...evaluator import Answers
+from ..judged_texts import Submission
+from ..replies import read_object
+from .prompts import SCORES, RubricPrompt
 
 LEAST_MASS = 0.1
 """Probability that the five digits must have together. Below it the judge was about to say something else, and what is

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..absent import Unmeasured, Value
-from ..evaluator import Answers
-from .by_judge import Controls, Key, worst
-from .controls import Control, ControlKind
-from .judged_texts import Submission
-from .rubric_judges import Score, ScoringJudge
-from .settings import BASELINES
-from .tasks import Task, Text
+from ...absent import Unmeasured, Value
+from ...evaluator import Answers
+from ..by_judge import Controls, Key, worst
+from ..controls import Control, ControlKind
+from ..judged_texts import Submission
+from ..settings import BASELINES
+from ..tasks import Task, Text
+from .judges import Score, ScoringJudge
 
 Told = Score | Unmeasured
 

@@ -7,9 +7,9 @@ from typing import cast
 
 from pydantic import Field, field_validator
 
-from .ab_judges import AskedJudge, Judge, ReferenceJudge
-from .ab_prompts import JudgePrompt
-from .settings import REFERENCE_SCHEME, JudgingSettings, Section, Similarity
+from ..settings import REFERENCE_SCHEME, JudgingSettings, Section, Similarity
+from .judges import AskedJudge, Judge, ReferenceJudge
+from .prompts import JudgePrompt
 
 
 class Floors(Section):

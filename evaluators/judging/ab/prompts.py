@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import json
 
-from ..asking import Request
-from ..texts.sealing import sealed
-from .asking_judges import Asking
-from .judged_texts import Comparison
+from ...asking import Request
+from ...texts.sealing import sealed
+from ..asking_judges import Asking
+from ..judged_texts import Comparison
 
 SLOTS = ("first", "second", "tie")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..findings import Advice
-from .ab_components import People
-from .ab_judgement import Judgement
-from .ab_judges import NO_LANGUAGE_MODEL, Verdict
-from .ab_metrics import measures_self_preference
-from .ab_settings import AbJudgeSettings
-from .run_metrics import advice_on_trust
+from ...findings import Advice
+from ..run_metrics import advice_on_trust
+from .components import People
+from .judgement import Judgement
+from .judges import NO_LANGUAGE_MODEL, Verdict
+from .metrics import measures_self_preference
+from .settings import AbJudgeSettings
 
 MOST_FLIPS = 0.2
 MOST_SLOT = 0.1
@@ -53,8 +53,8 @@ def _lengths(found: Judgement) -> Iterator[str]:
 def _raw_and_controlled(found: Judgement, baseline: str) -> tuple[float, float] | None:
     import numpy as np
 
-    from ..estimators import LengthControlled
-    from ..statistics import Estimate
+    from ...estimators import LengthControlled
+    from ...statistics import Estimate
 
     rows: list[tuple[float, float]] = []
     for at in range(len(found.tasks)):

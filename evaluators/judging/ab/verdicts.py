@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import exp, fsum
 
-from ..absent import Unmeasured
-from ..asking import Answer, Choice, unanswered
-from .replies import read_object
+from ...absent import Unmeasured
+from ...asking import Answer, Choice, unanswered
+from ..replies import read_object
 
 _FIRST: dict[str, float] = {"first": 1.0, "tie": 0.5, "second": 0.0}
 

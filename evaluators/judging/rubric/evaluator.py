@@ -6,22 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from ..asking import Request
-from ..datasets import Example
-from ..evaluator import Answers, Components, Datasets
-from ..findings import Finding
-from ..metrics import Metric
-from .by_judge import Controls, Key
-from .controls import Control
-from .judged_texts import Submission
-from .rubric_components import components, rated_texts
-from .rubric_findings import rubric_findings
-from .rubric_judgement import KINDS, ROLES, RubricJudgement, control_passed, scored, submission_of, submissions_of
-from .rubric_metrics import declared
-from .rubric_prompts import INJECTIONS
-from .rubric_settings import PEOPLE, RubricJudgeSettings
-from .settings import CONTROL
-from .tasks import Task, Text, baselines_of, controls_of, in_drawn_order, tasks_of, texts_of
+from ...asking import Request
+from ...datasets import Example
+from ...evaluator import Answers, Components, Datasets
+from ...findings import Finding
+from ...metrics import Metric
+from ..by_judge import Controls, Key
+from ..controls import Control
+from ..judged_texts import Submission
+from ..settings import CONTROL
+from ..tasks import Task, Text, baselines_of, controls_of, in_drawn_order, tasks_of, texts_of
+from .components import components, rated_texts
+from .findings import rubric_findings
+from .judgement import KINDS, ROLES, RubricJudgement, control_passed, scored, submission_of, submissions_of
+from .metrics import declared
+from .prompts import INJECTIONS
+from .settings import PEOPLE, RubricJudgeSettings
 
 
 class RubricJudge(RubricJudgeSettings):

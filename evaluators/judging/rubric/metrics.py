@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ..estimators import JudgeSpearman, Mean, Part
-from ..metrics import Metric, Requirement
-from .controls import ControlKind
-from .rubric_prompts import SCORES
-from .rubric_settings import RubricJudgeSettings
-from .run_metrics import RARELY_UNSCORED, about_the_run, control_metrics, rater_columns, trust_metrics
+from ...estimators import JudgeSpearman, Mean, Part
+from ...metrics import Metric, Requirement
+from ..controls import ControlKind
+from ..run_metrics import RARELY_UNSCORED, about_the_run, control_metrics, rater_columns, trust_metrics
+from .prompts import SCORES
+from .settings import RubricJudgeSettings
 
 LOW, HIGH = float(SCORES[0]), float(SCORES[-1])
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..absent import Unmeasured, Value
-from ..evaluator import Answers
-from .ab_judges import Verdict
-from .ab_settings import Panelist
-from .by_judge import Controls, Key, worst
-from .controls import Control, ControlKind
-from .judged_texts import Comparison
-from .tasks import Task, Text
+from ...absent import Unmeasured, Value
+from ...evaluator import Answers
+from ..by_judge import Controls, Key, worst
+from ..controls import Control, ControlKind
+from ..judged_texts import Comparison
+from ..tasks import Task, Text
+from .judges import Verdict
+from .settings import Panelist
 
 Told = Verdict | Unmeasured
 

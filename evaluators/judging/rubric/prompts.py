@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import json
 
-from ..asking import Request
-from ..texts.sealing import sealed
-from .asking_judges import Asking
-from .controls import Attacks
-from .judged_texts import Submission
+from ...asking import Request
+from ...texts.sealing import sealed
+from ..asking_judges import Asking
+from ..controls import Attacks
+from ..judged_texts import Submission
 
 SCORES = (1, 2, 3, 4, 5)
 LABELS = tuple(map(str, SCORES))

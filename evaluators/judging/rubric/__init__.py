@@ -1,0 +1,5 @@
+"""One answer by itself, graded against a rubric."""
+
+from .evaluator import RubricJudge
+
+__all__ = ["RubricJudge"]
