@@ -22,7 +22,10 @@ def rating_findings(panel: Panel, criteria: Sequence[str]) -> tuple[Finding, ...
     """Nothing but the progress while nobody has rated."""
     found: list[Finding] = [_progress(panel)]
     if not panel.ratings:
-        return (*found, Advice("Nobody has rated yet: `finetune-gate rate GATE_FILE CANDIDATE` shows the pairs."))
+        return (
+            *found,
+            Advice("Nobody has rated yet: `finetune-gate rate GATE_FILE --version VERSION` shows the pairs."),
+        )
     found.append(_raters(panel, criteria))
     disagreements = _disagreements(panel)
     if disagreements is not None:

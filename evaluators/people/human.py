@@ -32,7 +32,7 @@ from .sheet import Pair
 
 Column = Sequence[Value]
 
-NOBODY = Unmeasured("nobody has rated yet: `finetune-gate rate GATE_FILE CANDIDATE`")
+NOBODY = Unmeasured("nobody has rated yet: `finetune-gate rate GATE_FILE --version VERSION`")
 _ALIKE = Unmeasured("both answers are the same text, which nobody is asked to rate")
 _OF_THE_RUN = Unmeasured("it is about the raters, and no model has a value of its own")
 _ITSELF = Unmeasured("a model is not compared with itself")

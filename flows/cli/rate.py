@@ -41,7 +41,15 @@ class _Asked:
 
 @click.command()
 @click.argument("gate_file", type=click.Path(path_type=Path), default="gate.yaml")
-@click.argument("candidate", default="latest")
+@click.option(
+    "--version",
+    "--candidate",
+    "candidate",
+    default="latest",
+    show_default=True,
+    metavar="VERSION",
+    help="Version whose answers are shown: 7, @alias, latest, or models:/NAME/7.",
+)
 @click.option("--rater", metavar="NAME", help="Who rates: letters, digits, spaces, and . _ - @; goes into the ratings.")
 @click.option("--evaluator", metavar="TITLE", help="Which human evaluator, where the gate file has several.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a blind sheet instead: .html, .csv or .json.")

@@ -59,7 +59,8 @@ class Rule(BaseModel):
     )
     requires: dict[str, Finite] = Field(
         default_factory=dict,
-        description="least values of other metrics, without which this rule is unmeasured: {ab_judge.alt_test_winning_rate: 0.5}",
+        description="least values of other metrics, without which this rule is unmeasured, such as "
+        "{ab_judge.alt_test_winning_rate: 0.5}",
     )
     waiver: Waiver | None = None
 

@@ -176,7 +176,7 @@ def test_without_ratings_everything_says_what_to_do() -> None:
     for metric in SHORT.metrics():
         found = measure(metric, scores, min_coverage=metric.min_coverage)
         value = found.comparisons["base"].difference if metric.subject == "pair" else found.candidate
-        assert "finetune-gate rate GATE_FILE CANDIDATE" in value.reason, metric.name
+        assert "finetune-gate rate GATE_FILE --version VERSION" in value.reason, metric.name
     assert SHORT.findings(data([]), answers(BOTH), {})[-1].text.startswith("Nobody has rated")
 
 

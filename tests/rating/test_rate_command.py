@@ -46,7 +46,19 @@ def gate_in(workshop: Workshop, *evaluators: str, ratings: str = "{path: ratings
 def rating(workshop: Workshop, *options: str) -> Generator[tuple[subprocess.Popen[str], str, str]]:
     """The command while it serves, its page's origin and key."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "finetune_gate.flows.cli", "rate", "gate.yaml", "1", "--rater", "ana", "-q", *options],
+        [
+            sys.executable,
+            "-m",
+            "finetune_gate.flows.cli",
+            "rate",
+            "gate.yaml",
+            "--version",
+            "1",
+            "--rater",
+            "ana",
+            "-q",
+            *options,
+        ],
         cwd=workshop.folder,
         env=os.environ | {"MLFLOW_TRACKING_URI": workshop.uri, "FINETUNE_GATE_HOME": str(workshop.folder / "home")},
         stdout=subprocess.PIPE,
@@ -71,7 +83,7 @@ def rating(workshop: Workshop, *options: str) -> Generator[tuple[subprocess.Pope
 
 def invoke(*arguments: str) -> Result:
     """In this process, which has everything imported."""
-    return CliRunner().invoke(rate, ["gate.yaml", "1", "-q", *arguments])
+    return CliRunner().invoke(rate, ["gate.yaml", "--version", "1", "-q", *arguments])
 
 
 def test_from_the_models_to_the_ratings_and_on(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,18 +170,18 @@ def test_what_cannot_be_done_is_said_before_anything_is_loaded(
     workshop: Workshop, arguments: tuple[str, ...], problem: str
 ) -> None:
     gate_in(workshop)
-    done = workshop.command("rate", "gate.yaml", "1", *arguments, timeout=60)
+    done = workshop.command("rate", "gate.yaml", "--version", "1", *arguments, timeout=60)
     assert (done.returncode, problem in done.stderr) == (2, True), done.stderr
     assert "\x1b" not in done.stderr
 
 
 def test_the_gate_file_has_to_have_something_to_rate(workshop: Workshop) -> None:
     gate_in(workshop, "  - classification: {data: holdout, labels: [billing, parcel]}")
-    done = workshop.command("rate", "gate.yaml", "1", "--rater", "ana")
+    done = workshop.command("rate", "gate.yaml", "--version", "1", "--rater", "ana")
     assert (done.returncode, "nothing for people to rate" in done.stderr) == (2, True)
     gate_in(workshop, EVALUATOR, EVALUATOR.replace("human: {", "human: {name: again, "))
-    done = workshop.command("rate", "gate.yaml", "1", "--rater", "ana")
+    done = workshop.command("rate", "gate.yaml", "--version", "1", "--rater", "ana")
     assert (done.returncode, "one of human, again" in done.stderr) == (2, True)
     gate_in(workshop, ratings="ratings.jsonl")
-    done = workshop.command("rate", "gate.yaml", "1", "--rater", "ana")
+    done = workshop.command("rate", "gate.yaml", "--version", "1", "--rater", "ana")
     assert (done.returncode, "optional: true" in done.stderr) == (2, True)
