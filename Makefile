@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 FOLDERS := $(shell find evaluators gate flows -type d -not -name __pycache__)
 
-.PHONY: demo test long-tests benchmarks lint types architecture check-all format clean
+.PHONY: demo test long-tests ledger-tests benchmarks lint types architecture check-all format clean
 
 $(VENV)/.packages: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,11 @@ test: $(VENV)/.project  ## every test
 
 long-tests: $(VENV)/.project  ## the parts of the tests that take long: every kill point, every byte of a cut store
 	FINETUNE_GATE_LONG_TESTS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/answers tests/flows/test_killed_plan.py
+
+ledger-tests: $(VENV)/.project  ## many gates of one model at once, some killed; on SQLite, and on PostgreSQL's own programs
+	$(BIN)/python tests/registry/ledger_storm.py --gates 32 --kills 10 --rounds 20
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check psycopg2-binary
+	$(BIN)/python tests/registry/ledger_storm.py --gates 32 --kills 10 --rounds 20 --database postgres
 
 benchmarks: $(VENV)/.project  ## measure against lm-evaluation-harness, a naive loop and the dense floor; best on a quiet machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \

@@ -1,7 +1,8 @@
-"""What earlier gates of a model came to: decisions, figures over versions, and how often a dataset was looked at.
+"""What earlier gates of a model came to: decisions, figures over versions, moves, uses of datasets.
 
 past = Tracking(registry).past_runs("support-bot")
 decisions_of(past)[-1].metrics["classification.accuracy"]
+moves_of(Ledger(registry, "support-bot").read())[-1].reason
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .registry import PastRun
+    from .registry.ledger_entries import Replayed
 
 FALSE_PROMOTION = 0.05
 """Chance that a gate passes a candidate that is no better, at the usual confidence."""
@@ -52,6 +54,67 @@ def decisions_of(past: Sequence[PastRun]) -> list[PastDecision]:
         for run in past
         if run.tags.get("finetune_gate.decision")
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class PastMove:
+    """One entry of the promotion ledger. ``fate`` is its `Fate` there; of what counts, ``carried_out`` says whether the
+    alias was seen to follow."""
+
+    entry: int
+    at: datetime
+    kind: str
+    alias: str
+    before: str | None
+    after: str | None
+    fate: str
+    carried_out: bool
+    actor: str
+    trigger: str
+    reason: str
+    record: str
+
+
+def moves_of(ledger: Replayed, most: int | None = None) -> list[PastMove]:
+    """Oldest first; the newest ``most``. Times are the registry's own."""
+    found: list[PastMove] = []
+    for row in ledger.rows if most is None else ledger.rows[-most:]:
+        entry = row.entry
+        found.append(
+            PastMove(
+                entry=row.number,
+                at=datetime.fromtimestamp(row.written_ms / 1000, UTC),
+                kind=entry.kind if entry else "unreadable",
+                alias=entry.alias if entry else "",
+                before=entry.before if entry else None,
+                after=entry.after if entry else None,
+                fate=ledger.fates[row.number],
+                carried_out=row.done,
+                actor=entry.actor if entry else "",
+                trigger=entry.trigger if entry else "",
+                reason=entry.reason if entry else "somebody wrote this who was not finetune-gate, or changed it",
+                record=entry.record_uri if entry else "",
+            )
+        )
+    return found
+
+
+def became_of(move: PastMove) -> str:
+    """``promotion: version 3 -> version 4``, with what else there is to say."""
+    if move.kind == "unreadable":
+        return "no entry of finetune-gate"
+    if move.kind == "refusal":
+        return f"refusal of version {move.after} for {move.alias}"
+    before, after = (f"version {one}" if one else "nothing" for one in (move.before, move.after))
+    said = f"{move.kind} of {move.alias}: {before} -> {after}"
+    notes = {
+        "late": "did not count: another move was first",
+        "unclear": "not known to count: an entry before it was deleted",
+        "repeat": "written twice",
+        "counts": "" if move.carried_out else "not carried out yet",
+    }
+    note = notes.get(move.fate, "")
+    return f"{said} ({note})" if note else said
 
 
 def earlier_uses(past: Sequence[PastRun], digests: Mapping[str, str], run_key: str) -> dict[str, int]:

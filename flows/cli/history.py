@@ -1,4 +1,4 @@
-"""``finetune-gate history``: what the gates of a model came to, over its versions."""
+"""``finetune-gate history``: what the gates of a model came to, over its versions, and every move of its aliases."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from finetune_gate.evaluators.errors import ConfigurationError, Problem
 from .output import print_json
 
 if TYPE_CHECKING:
-    from finetune_gate.gate.history import PastDecision
+    from finetune_gate.gate.history import PastDecision, PastMove
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -30,17 +30,19 @@ _BARS = "▁▂▃▄▅▆▇█"
 def history(
     model: str, tracking_uri: str | None, metrics: tuple[str, ...], html: Path | None, limit: int, as_json: bool
 ) -> None:
-    """Show what earlier gates of MODEL came to, oldest first.
+    """Show what earlier gates of MODEL came to, and every entry of its promotion ledger, oldest first.
 
     MODEL is a registered model's name. With --html, every metric that a rule spoke of is plotted over the gates.
     """
-    from finetune_gate.gate.history import decisions_of
+    from finetune_gate.gate.history import decisions_of, moves_of
     from finetune_gate.gate.record import write_bytes_atomically
-    from finetune_gate.gate.registry import Registry, Tracking
+    from finetune_gate.gate.registry import Ledger, Registry, Tracking
     from finetune_gate.gate.reports.history import plotted_metrics, render_history
 
-    past = decisions_of(Tracking(Registry.connect(tracking_uri)).past_runs(model, limit))
-    if not past:
+    registry = Registry.connect(tracking_uri)
+    past = decisions_of(Tracking(registry).past_runs(model, limit))
+    moves = moves_of(Ledger(registry, model).read(), limit)
+    if not past and not moves:
         way_out = "`finetune-gate run` makes one; --tracking-uri says where"
         raise ConfigurationError(Problem("MODEL", f"no gate of {model!r} came to a decision", way_out=way_out))
     measured = {name for one in past for name in one.metrics}
@@ -49,11 +51,13 @@ def history(
         shown = ", ".join(sorted(name for name in measured if "/" not in name)[:20])
         raise ConfigurationError(Problem("--metric", f"no gate measured {unknown[0]!r}", f"one of {shown}"))
     if html is not None:
-        write_bytes_atomically(html, render_history(model, past, metrics).encode())
+        write_bytes_atomically(html, render_history(model, past, metrics, moves).encode())
     if as_json:
-        print_json([{**asdict(one), "at": one.at.isoformat(), "metrics": dict(one.metrics)} for one in past])
+        gates = [{**asdict(one), "at": one.at.isoformat(), "metrics": dict(one.metrics)} for one in past]
+        print_json({"gates": gates, "moves": [{**asdict(one), "at": one.at.isoformat()} for one in moves]})
         return
     _print(past, metrics or plotted_metrics(past))
+    _print_moves(moves)
     if html is not None:
         click.echo(f"written: {html}")
 
@@ -72,6 +76,18 @@ def _print(past: Sequence[PastDecision], metrics: Sequence[str]) -> None:
         found = [value for value in values if value is not None]
         if found:
             click.echo(f"{metric}  {_bars(values)}  {found[0]:.4g} to {found[-1]:.4g}")
+
+
+def _print_moves(moves: Sequence[PastMove]) -> None:
+    from finetune_gate.gate.history import became_of
+    from finetune_gate.gate.reports.inert import inert_text
+
+    if moves:
+        click.echo("\nPromotion ledger")
+    for one in moves:
+        click.echo(f"{one.at.strftime('%Y-%m-%d %H:%M')}  entry {one.entry:>4}  {inert_text(became_of(one))}")
+        by = f"by {inert_text(one.actor)} ({inert_text(one.trigger)}): " if one.actor else ""
+        click.echo(f"{'':18}{by}{inert_text(one.reason)}")
 
 
 def _bars(values: Sequence[float | None]) -> str:

@@ -80,7 +80,7 @@ def run(
         tracking_uri=tracking_uri,
         out=out,
         trigger="command line",
-        actor=_actor(),
+        actor=actor(),
     )
     result = gate_candidate(request, with_prefect, quiet=quiet or as_json)
     print_result(result, as_json=as_json, verbose=verbose)
@@ -155,7 +155,7 @@ def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
     click.echo(f"MLflow   {result.run_url or result.address}")
 
 
-def _actor() -> str:
+def actor() -> str:
     """Who started this: the CI's actor where there is one, else the login name. A claim, not a proof."""
     import getpass
 

@@ -6,8 +6,22 @@
 Only ``mlflow_client`` imports mlflow, inside its functions.
 """
 
-from .promotion import AliasPromotion, Move, Promoter
+from .ledger import Ledger, reconcile
+from .ledger_entries import is_ledger
+from .ledger_store import Author
+from .promotion import LedgerPromotion, Move, Promoter
 from .registry import Registry
 from .tracking import PastRun, Tracking
 
-__all__ = ["AliasPromotion", "Move", "PastRun", "Promoter", "Registry", "Tracking"]
+__all__ = [
+    "Author",
+    "Ledger",
+    "LedgerPromotion",
+    "Move",
+    "PastRun",
+    "Promoter",
+    "Registry",
+    "Tracking",
+    "is_ledger",
+    "reconcile",
+]

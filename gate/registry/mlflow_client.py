@@ -159,6 +159,11 @@ def plain(text: str, limit: int = 300) -> str:
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 
+def error_code(error: BaseException) -> str:
+    """MLflow's own code of an error that left `Connection.doing`; "" where it was none of MLflow's."""
+    return str(getattr(error.__cause__, "error_code", ""))
+
+
 def _quieten() -> None:
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         for name in ("mlflow", "alembic"):

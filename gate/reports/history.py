@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..history import PastDecision
+from ..history import PastDecision, PastMove, became_of
 from .html import page_environment, page_style
 
 WIDTH, HEIGHT = 720, 180
@@ -88,13 +88,16 @@ def history_plot(decisions: Sequence[PastDecision], metric: str) -> HistoryPlot 
     return HistoryPlot(metric, tuple(lines), ticks, versions, f"{metric} over {len(decisions)} gates.{said}")
 
 
-def render_history(model: str, decisions: Sequence[PastDecision], metrics: Sequence[str] = ()) -> str:
+def render_history(
+    model: str, decisions: Sequence[PastDecision], metrics: Sequence[str] = (), moves: Sequence[PastMove] = ()
+) -> str:
     """One self-contained page: no script, no remote asset. ``metrics``: those to draw, as MLflow names them."""
     plots = [history_plot(decisions, metric) for metric in metrics or plotted_metrics(decisions)]
     return page_environment().get_template("history.html").render(
         css=page_style(),
         model=model,
         decisions=list(reversed(decisions)),
+        moves=[(one, became_of(one)) for one in reversed(moves)],
         plots=[plot for plot in plots if plot is not None],
         width=WIDTH,
         height=HEIGHT,

@@ -20,6 +20,7 @@ from ..record import DecisionRecord
 from ..registry import Promoter, Registry
 from .answering import Answered
 from .measuring import Measured
+from .reviewing import Seen
 
 RECORD_FILE = "decision-record.json"
 SCORES_FILE = "scores.parquet"
@@ -34,7 +35,8 @@ class GateRequest:
 
     ``candidate`` is ``7``, ``@alias``, ``latest`` or a ``models:/`` URI. ``base`` overrides the gate file's.
     ``dry_run`` decides and reports, and changes nothing in the registry. ``out`` gets one folder per run.
-    ``trigger`` and ``actor`` go into the record. ``review`` is a person's, of an earlier decision to hold.
+    ``trigger`` and ``actor`` go into the record. ``review`` is a person's, of an earlier decision to hold; an approval
+    counts as long as all is as it was ``seen`` then (None: whatever has changed).
     """
 
     gate_file: Path
@@ -47,13 +49,15 @@ class GateRequest:
     trigger: str = "library"
     actor: str = "unknown"
     review: Review | None = None
+    seen: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
     """Everything a run is about, pinned.
 
-    ``alias_at`` is the version that the promotion alias may be moved away from: judged against another, nothing moves.
+    ``alias_at`` is the version that the promotion alias may be moved away from, and ``generation`` the last move in the
+    promotion ledger then: judged against another, nothing moves.
     ``key`` names the run: equal pins, gate file and data make an equal key.
     """
 
@@ -64,6 +68,7 @@ class Resolved:
     pins: Pins
     identical: tuple[Role, ...]
     alias_at: str | None
+    generation: int
     key: str
     today: date
     started: datetime

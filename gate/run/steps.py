@@ -14,6 +14,7 @@ from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 
 from ..answers import ModelKey, StoreLimits, open_answers, shared_answers
+from ..budget import Purse
 from ..deciding import Circumstances, Decision
 from ..deciding import decide as decide_rules
 from ..gate_file import Gate, load_data, load_gate_file
@@ -24,14 +25,16 @@ from ..models.protocol import Model
 from ..pins import Pins, Role, identical_baselines
 from ..progress import Progress
 from ..record import ActionRecord, DecisionRecord, read_record, write_bytes_atomically, write_record
-from ..registry import AliasPromotion, Move, Promoter, Registry, Tracking
+from ..registry import Author, LedgerPromotion, Move, Promoter, Registry, Tracking
 from ..registry.registered import Spelling, parse_spelling
 from ..reports import render_html, render_markdown
 from .answering import Asking, answer_plan
 from .finding_files import write_findings
 from .measuring import Measured, measure_gate
 from .plan import Plan, make_plan
+from .prices import prices_of
 from .recording import build_record, mlflow_metrics, run_key, run_name, run_params, run_tags
+from .reviewing import review_that_counts
 from .score_files import write_scores
 from .shards import RunOn
 from .states import (
@@ -49,11 +52,13 @@ from .states import (
 )
 
 
-def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolved:
-    """Pin gate file, data and models. Nothing later asks the registry what is latest."""
+def resolve(request: GateRequest, downloads: Path, started: datetime, *, settle: bool = False) -> Resolved:
+    """Pin gate file, data and models. Nothing later asks the registry what is latest. ``settle``: bring alias and
+    promotion ledger together first, so that an earlier move that was interrupted is complete."""
     gate = load_gate_file(request.gate_file)
     data = load_data(gate)
     registry = Registry.connect(request.tracking_uri)
+    generation = _promoter(registry, request).settle(gate.file.model, gate.file.promotion.alias) if settle else 0
     pins = registry.resolve(
         gate.file.model,
         request.candidate,
@@ -67,6 +72,7 @@ def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolve
     )
     if request.base:
         pins = replace(pins, base=replace(pins.base, origin="command line"))
+    prices_of(gate.file, pins)  # refuses a model without a price before anything is asked
     alias_at = _alias_at(registry, gate, pins)
     key = run_key(request, gate, data, pins)
     return Resolved(
@@ -77,11 +83,16 @@ def resolve(request: GateRequest, downloads: Path, started: datetime) -> Resolve
         pins=pins,
         identical=identical_baselines(pins),
         alias_at=alias_at,
+        generation=generation,
         key=key,
         today=started.date(),
         started=started,
         folder=request.out / key[:12],
     )
+
+
+def _promoter(registry: Registry, request: GateRequest) -> LedgerPromotion:
+    return LedgerPromotion(registry, Author(request.actor, request.trigger))
 
 
 def judges_of(gate: Gate) -> tuple[str, ...]:
@@ -122,7 +133,8 @@ def answer(resolved: Resolved, plan: Plan, progress: Progress, run_on: RunOn) ->
     """Ask every model what the store does not hold. A run killed here goes on from the last finished shard."""
     pins, execution = resolved.pins, resolved.gate.file.execution
     labels = {name: pin.label for name, pin in pins.by_name().items()}
-    with open_models_of(resolved) as models:
+    purse = Purse(resolved.gate.file.budget, prices_of(resolved.gate.file, pins))
+    with open_models_of(resolved, purse) as models:
         keys = [ModelKey(model.digest, labels[name]) for name, model in models.items()]
         shared = shared_answers(execution.store, resolved.registry.connection)
         limits = StoreLimits.from_environment()
@@ -130,14 +142,14 @@ def answer(resolved: Resolved, plan: Plan, progress: Progress, run_on: RunOn) ->
             open_answers(resolved.request.home, keys, shared=shared, limits=limits, say=progress.say) as store,
             run_on(pins, execution) as runner,
         ):
-            asking = Asking(models, store, progress, labels, runner)
+            asking = Asking(models, store, progress, labels, runner, purse, execution.seed)
             roles: list[Role] = [pin.role for pin in pins.roles()]
             answered = answer_plan(asking, roles, plan, resolved.gate.evaluators.values(), resolved.data)
         return ModelAnswers(answered, {name: dict(model.facts()) for name, model in models.items()})
 
 
 @contextmanager
-def open_models_of(resolved: Resolved) -> Generator[Mapping[str, Model]]:
+def open_models_of(resolved: Resolved, purse: Purse | None = None) -> Generator[Mapping[str, Model]]:
     """Every model of the run, by role or judge, as the gate file wants them run."""
     execution = resolved.gate.file.execution
     with open_models(
@@ -146,6 +158,7 @@ def open_models_of(resolved: Resolved) -> Generator[Mapping[str, Model]]:
         dtype=execution.dtype,
         batch_tokens=execution.batch_tokens,
         endpoints=resolved.gate.file.endpoints,
+        purse=purse,
     ) as models:
         yield models
 
@@ -173,7 +186,7 @@ def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable) -> Deci
         has_champion=resolved.pins.champion is not None,
         identical=resolved.identical,
         today=resolved.today,
-        review=resolved.request.review,
+        review=review_that_counts(resolved, table),
     )
     measured = measure_gate(resolved.gate, table)
     return Decided(_decide(resolved, measured, circumstances), circumstances, measured, answers)
@@ -188,7 +201,7 @@ def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[s
     """Evidence first, then the alias: what is promoted has its record in MLflow before it serves."""
     promotion = resolved.gate.file.promotion
     tracking = Tracking(resolved.registry)
-    promoter: Promoter = AliasPromotion(resolved.registry)
+    promoter: Promoter = _promoter(resolved.registry, resolved.request)
     digests = {name: found.digest for name, found in resolved.data.items()}
     uses = earlier_uses(tracking.past_runs(resolved.gate.file.model), digests, resolved.key)
     record = build_record(resolved, decided, scored, seconds, uses)
@@ -207,7 +220,14 @@ def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[s
     elif record.decision == "promote":
         _refuse_changed_files(resolved)
         move = promoter.promote(
-            resolved.pins, promotion.alias, promotion.stage, record.digest(), address, expected=before
+            resolved.pins,
+            promotion.alias,
+            promotion.stage,
+            record.digest(),
+            address,
+            expected=before,
+            generation=resolved.generation,
+            reason=record.sentence,
         )
         action = _action(move)
         if move.outcome == "stale":
@@ -215,7 +235,15 @@ def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[s
     record = record.model_copy(update={"run": record.run.model_copy(update={"action": action})})
     write_record(record, resolved.folder / RECORD_FILE)
     if not resolved.request.dry_run:
-        promoter.note(resolved.pins, record.decision, record.sentence, address, record.digest())
+        promoter.note(
+            resolved.pins,
+            record.decision,
+            record.sentence,
+            address,
+            record.digest(),
+            alias=promotion.alias,
+            generation=resolved.generation,
+        )
     return Acted(record, run_id, address, promoter)
 
 
@@ -240,9 +268,7 @@ def publish(resolved: Resolved, acted: Acted, scored: Scored, seconds: Mapping[s
 def _decide_again(resolved: Resolved, decided: Decided, move: Move) -> Decided:
     """The champion is no longer the one that was compared with: the same evidence, under other circumstances."""
     circumstances = replace(decided.circumstances, champion_moved=move.detail)
-    return replace(
-        decided, decision=_decide(resolved, decided.measured, circumstances), circumstances=circumstances
-    )
+    return replace(decided, decision=_decide(resolved, decided.measured, circumstances), circumstances=circumstances)
 
 
 def _action(move: Move) -> ActionRecord:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar
@@ -21,8 +21,9 @@ from ..progress import Progress, Silent
 from ..record import DecisionRecord
 from . import steps
 from .downloads import downloads_under
+from .reviewing import Seen, seen_in
 from .shards import RunOn, this_process
-from .states import GateRequest
+from .states import GateRequest, Resolved
 
 StepName = Literal["resolve", "plan", "answer", "score", "decide", "act", "publish"]
 T = TypeVar("T")
@@ -30,12 +31,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class GateResult:
-    """The record, the folder with everything written about it, and its address in MLflow."""
+    """The record, the folder with everything written about it, and its address in MLflow. ``seen`` is what a review of
+    the decision would count for."""
 
     record: DecisionRecord
     folder: Path
     address: str
     run_url: str | None
+    seen: Seen
 
 
 class Via(Protocol):
@@ -52,8 +55,23 @@ def directly(name: StepName, step: Callable[[], T], /) -> T:
 def walk(
     request: GateRequest, *, via: Via = directly, progress: Progress | None = None, run_on: RunOn = this_process
 ) -> GateResult:
-    """Run the gate. Raises ConfigurationError or EvaluationError where it cannot judge; moves nothing then."""
-    show = progress or Silent()
+    """Run the gate. Raises ConfigurationError or EvaluationError where it cannot judge; moves nothing then.
+
+    Where the champion was moved meanwhile, the same candidate is judged again, against the new one, at most as often as
+    the gate file's ``promotion.rejudge`` says; every round leaves its own record, and the last one is returned.
+    """
+    rejudged = 0
+    while True:
+        result, pinned = _walk_once(request, via, progress or Silent(), run_on)
+        action, candidate = result.record.run.action, pinned.pins.candidate.version
+        stale = action is not None and action.outcome == "stale"
+        if not stale or candidate is None or rejudged >= pinned.gate.file.promotion.rejudge:
+            return result
+        rejudged += 1
+        request = replace(request, candidate=candidate)
+
+
+def _walk_once(request: GateRequest, via: Via, show: Progress, run_on: RunOn) -> tuple[GateResult, Resolved]:
     started = datetime.now(UTC)
     seconds: dict[str, float] = {}
 
@@ -66,7 +84,7 @@ def walk(
             seconds[name] = round(time.monotonic() - begun, 3)
 
     with downloads_under(request.home) as downloads:
-        resolved = timed("resolve", lambda: steps.resolve(request, downloads, started))
+        resolved = timed("resolve", lambda: steps.resolve(request, downloads, started, settle=not request.dry_run))
         plan = timed("plan", lambda: steps.plan(resolved))
         answered = timed("answer", lambda: steps.answer(resolved, plan, show, run_on))
         scored = timed("score", lambda: steps.score(resolved, answered))
@@ -78,7 +96,7 @@ def walk(
             done = f"{acted.record.decision} was decided and acted on, but not everything about it could be published"
             way_out = "run the same command again: it decides the same, and publishes"
             raise EvaluationError(Problem("publish", f"{done}: {error}", way_out=way_out)) from error
-        return GateResult(acted.record, resolved.folder, address, url)
+        return GateResult(acted.record, resolved.folder, address, url, seen_in(resolved, scored.table)), resolved
 
 
 _SAYING: dict[StepName, str] = {

@@ -5,12 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +12,7 @@ from typing import Any
 
 import pytest
 from registry_shop import MODEL, Shop, fill, open_shop
+from serving import mlflow_server
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -103,43 +98,5 @@ def server(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The address of a real MLflow server on this machine, which hands out artifacts itself."""
     root = tmp_path_factory.mktemp("server")
     shutil.copyfile(database, root / "mlflow.db")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{root / 'mlflow.db'}",
-        "--artifacts-destination",
-        str(root / "files"),
-    ]
-    settings = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    settings |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (root / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, env=settings, cwd=root, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait(address, process, root / "log")
+    with mlflow_server(root, f"sqlite:///{root / 'mlflow.db'}") as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
-
-
-def _wait(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + 120
-    while time.monotonic() < until:
-        assert process.poll() is None, log.read_text(errors="replace")
-        try:
-            with urllib.request.urlopen(f"{address}/health", timeout=5) as answer:
-                assert answer.status == 200
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError(f"no answer from {address}:\n{log.read_text(errors='replace')}")

@@ -241,7 +241,7 @@ import sys
 from pathlib import Path
 from finetune_gate.gate.registry import Registry
 assert "mlflow" not in sys.modules
-from finetune_gate.gate.registry.promotion import AliasPromotion
+from finetune_gate.gate.registry.promotion import LedgerPromotion
 from finetune_gate.gate.registry.tracking import Tracking
 assert "mlflow" not in sys.modules
 
@@ -249,7 +249,7 @@ registry = Registry.connect()
 pins = registry.resolve("support-bot", "3", downloads=Path(sys.argv[1]))
 tracking = Tracking(registry)
 run_id = tracking.open_run("support-bot", "key", "v3", {})
-promotion = AliasPromotion(registry)
+promotion = LedgerPromotion(registry)
 address = tracking.record_address(run_id, "r.json")
 promotion.promote(pins, "champion", "Production", "sha256:d", address)
 promotion.note(pins, "promote", "All good.", address, "sha256:d")

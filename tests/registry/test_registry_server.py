@@ -14,7 +14,7 @@ from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
 from finetune_gate.gate.registry.artifacts import Limits, bring
 from finetune_gate.gate.registry.base_model import Place
 from finetune_gate.gate.registry.mlflow_client import NotInRegistry
-from finetune_gate.gate.registry.promotion import AliasPromotion
+from finetune_gate.gate.registry.promotion import LedgerPromotion
 from finetune_gate.gate.registry.tracking import Tracking
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow_server")]
@@ -55,7 +55,7 @@ def test_a_whole_gate_run(remote: Shop, capfd: pytest.CaptureFixture[str]) -> No
     record.write_text("{}")
     tracking.log_files(run_id, [record])
     tracking.log_results(run_id, {"accuracy": 0.5}, {"candidate": "2"}, {})
-    promotion = AliasPromotion(remote.registry)
+    promotion = LedgerPromotion(remote.registry)
     move = promotion.promote(pins, "champion", "Staging", "sha256:d", address)
     promotion.note(pins, "promote", "Good.", address, "sha256:d")
     tracking.finish_run(run_id)
