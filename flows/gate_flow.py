@@ -7,7 +7,6 @@ Prefect shows and retries; it decides nothing. The verdict is in the decision re
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +18,9 @@ from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import flow_run
 
 from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
+from finetune_gate.flows.artifacts import artifact_key
 from finetune_gate.flows.clusters import on_cluster
+from finetune_gate.flows.reviewing import SoFar, continued, wait_for_review, waits_so_far
 from finetune_gate.gate.gate_file import load_gate_file
 from finetune_gate.gate.progress import Lines
 from finetune_gate.gate.reports import render_markdown, rule_rows
@@ -55,6 +56,9 @@ def evaluation_gate(
 ) -> dict[str, str]:
     """Gate one model version: promote, block or hold it.
 
+    Where the gate file's `review` says so, a run that comes to hold is suspended until a person approves it, blocks it
+    or wants it looked at again.
+
     Args:
         gate_file: path of the gate file, on the machine that runs the flow
         candidate: version under test: 7, @alias, latest, or models:/NAME/7
@@ -63,18 +67,20 @@ def evaluation_gate(
         tracking_uri: MLflow server or sqlite:/// address; MLFLOW_TRACKING_URI where not given
         out: folder for records and reports
     """
-    result = _walk_as_tasks(
-        GateRequest(
-            gate_file=Path(gate_file),
-            candidate=candidate,
-            base=base,
-            dry_run=dry_run,
-            tracking_uri=tracking_uri,
-            out=Path(out),
-            trigger="prefect",
-            actor=str(flow_run.id or "unknown"),
-        )
+    asked = GateRequest(
+        gate_file=Path(gate_file),
+        candidate=candidate,
+        base=base,
+        dry_run=dry_run,
+        tracking_uri=tracking_uri,
+        out=Path(out),
+        trigger="prefect",
+        actor=str(flow_run.id or "unknown"),
     )
+    so_far = waits_so_far()
+    request = continued(asked, so_far)
+    result = _walk_as_tasks(request)
+    wait_for_review(result, request, so_far)
     return {
         "decision": result.record.decision,
         "sentence": result.record.sentence,
@@ -90,6 +96,7 @@ def run_as_flow(request: GateRequest) -> GateResult:
     @flow(name="evaluation_gate", flow_run_name=_named(request.gate_file, request.candidate), persist_result=False)
     def evaluation_gate_here() -> None:
         results.append(_walk_as_tasks(request))
+        wait_for_review(results[0], request, SoFar())  # it cannot, and says so where the gate file wants it
 
     evaluation_gate_here()
     return results[0]
@@ -108,7 +115,7 @@ class _Logged(Lines):
 def _walk_as_tasks(request: GateRequest) -> GateResult:
     result = walk(request, via=_as_task, progress=_Logged(), run_on=on_cluster)
     record = result.record
-    key = "evaluation-gate-" + re.sub(r"[^a-z0-9]+", "-", record.model.lower()).strip("-")[:200]
+    key = artifact_key(record.model)
     create_markdown_artifact(
         markdown=render_markdown(record, report_address=result.address), key=key, description=record.sentence
     )

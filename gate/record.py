@@ -25,6 +25,7 @@ from finetune_gate.evaluators.metrics import Subject
 
 from .deciding import Check, Outcome, Review, RuleResult, Verdict
 from .gate_file.rules import Severity
+from .limits import Limit
 from .pins import ModelPin, Role
 
 SCHEMA = "finetune-gate/decision-record/v1"
@@ -175,13 +176,25 @@ class ActionRecord(_Part):
 
 
 class UsageRecord(_Part):
-    """What a model was really asked for in this run. ``calls`` of an API, retries included."""
+    """What a model was really asked for in this run. ``calls`` of an API, retries included. ``cost`` is None where the
+    gate file gives the model no price, and in the currency of its budget."""
 
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     retries: int = 0
     rate_limited: int = 0
+    cost: Number | None = None
+
+
+class BudgetRecord(_Part):
+    """The limits of the gate file's budget, and what this run spent: calls, tokens, money and seconds, as far as they
+    are known. ``unasked``: how many answers are missing, by the reason for which they were not asked for."""
+
+    limits: dict[Limit, Number]
+    spent: dict[Limit, Number]
+    currency: str
+    unasked: dict[str, int]
 
 
 class RunRecord(_Part):
@@ -201,6 +214,7 @@ class RunRecord(_Part):
     stored: dict[str, int]
     usage: dict[str, UsageRecord] = Field(default_factory=dict[str, UsageRecord])
     uses: dict[str, int] = Field(default_factory=dict[str, int])
+    budget: BudgetRecord | None = None
     action: ActionRecord | None = None
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.scores import ScoreTable
 
+from ..limits import amount_text
 from ..progress import duration_text
 from ..record import DecisionRecord
 from .found import drawn
@@ -41,6 +42,7 @@ from .rows import (
     slice_text,
     summary_of,
 )
+from .spending import spending_sentence
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -75,6 +77,8 @@ def render_html(record: DecisionRecord, scores: ScoreTable | None = None, findin
         confusions=_confusions(record, scores),
         findings=drawn(findings) if findings is not None else {},
         warnings=estimate_warnings(record),
+        spending=spending_sentence(record),
+        amount_text=amount_text,
         record_file=RECORD_FILE,
         record_digest=record.digest(),
     )  # fmt: skip

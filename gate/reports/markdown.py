@@ -27,6 +27,7 @@ from .rows import (
     rows_of_rules,
     summary_of,
 )
+from .spending import spending_sentence
 
 RECORD_FILE = "decision-record.json"
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~!$&@#]|(?<=:)(?=//)|(?i:\bwww(?=\.))|(?i:\bgh(?=-\d))")
@@ -54,6 +55,8 @@ def render_markdown(record: DecisionRecord, *, report_address: str | None = None
             [[model.role, code(model.label), prose(model.origin), code(model.digest[:12])] for model in record.models],
         ),
     ]
+    if (spending := spending_sentence(record)) is not None:
+        blocks.append(prose(spending))
     if record.role("champion") is None:
         blocks.append(f"No champion: {prose(record.champion_note or 'none')}.")
     blocks += ["### Look again", *_again(record, report_address)]
@@ -146,11 +149,11 @@ def _figure(figure: Figure) -> str:
 def _again(record: DecisionRecord, report_address: str | None) -> list[str]:
     lines = [f"Record `{record.digest()[:12]}`, score table {code(record.score_table.digest[:12])}."]
     if report_address is not None:
-        lines.append(f"Full report: {_address(report_address)}")
+        lines.append(f"Full report: {address_link(report_address)}")
     return [" ".join(lines), fenced(f"finetune-gate report {RECORD_FILE}", "sh")]
 
 
-def _address(address: str) -> str:
+def address_link(address: str) -> str:
     """A link where it is a web address and nothing else, code otherwise."""
     shown = inert_text(address, limit=2000)
     if shown == address and urlsplit(address).scheme in ("http", "https") and not re.search(r"[\s<>\"'`|\\]", address):

@@ -17,6 +17,7 @@ from ..deciding import Outcome, Verdict
 from ..history import WORN, chance_of_luck
 from ..record import CheckRecord, DecisionRecord, EstimateRecord, MeasuredRecord, MeasurementRecord, RuleRecord
 from .numbers import Scale, bound_text, reason_text, scale_for
+from .spending import unasked_remarks
 
 DECISION_MARKS: Mapping[Verdict, str] = {"promote": "✓", "block": "✗", "hold": "‖"}
 OUTCOME_MARKS: Mapping[Outcome, str] = {
@@ -132,6 +133,10 @@ def remarks_of(record: DecisionRecord) -> tuple[str, ...]:
     remarks = [f"The candidate's files are identical to the {role}'s." for role in record.identical]
     if record.run.dry_run:
         remarks.append("Dry run: whatever was decided, nothing was changed in the registry.")
+    if record.review is not None:
+        said = {"approve": "Approved", "block": "Blocked"}[record.review.verdict]
+        remarks.append(f"{said} in review by {record.review.reviewer}: {record.review.reason}")
+    remarks += unasked_remarks(record)
     judged_on = {
         str(value)
         for evaluator in record.evaluators

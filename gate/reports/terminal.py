@@ -41,6 +41,7 @@ from .rows import (
     rows_of_measurements,
     rows_of_rules,
 )
+from .spending import spending_sentence
 
 NARROWEST, WIDEST = 40, 140
 _LEAST_FOR_RULE = 30  # a table in which rules have fewer columns than this reads worse than stacked rows
@@ -145,6 +146,8 @@ class _Verdict:
         yield Padding(
             Text(f"{confidence_sentence(self.record)} {difference_sentence(self.record)}", style="dim"), (0, 2)
         )
+        if (spending := spending_sentence(self.record)) is not None:
+            yield Padding(Text(inert_text(spending), style="dim"), (1, 2, 0, 2))
 
 
 def _print(screen: Console, record: DecisionRecord, verbose: bool) -> None:

@@ -11,8 +11,10 @@ from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.findings import Findings
 
 from ..gate_file import Gate
+from ..limits import given_limits
 from ..pins import Pins
 from ..record import (
+    BudgetRecord,
     DatasetRecord,
     DecisionRecord,
     EvaluatorRecord,
@@ -27,6 +29,7 @@ from ..record import (
     review_record,
     rule_record,
 )
+from .answering import Answered
 from .finding_files import findings_digest
 from .states import FINDINGS_FILE, SCORES_FILE, Decided, GateRequest, Resolved, Scored
 
@@ -43,7 +46,9 @@ def build_record(
         model=gate.file.model,
         decision=decided.decision.verdict,
         sentence=decided.decision.sentence,
-        rules=tuple(rule_record(result, decided.measured.rests_on[result.index]) for result in decided.decision.results),
+        rules=tuple(
+            rule_record(result, decided.measured.rests_on[result.index]) for result in decided.decision.results
+        ),
         measurements=tuple(measurement_record(measurement) for measurement in decided.measured.measurements),
         models=tuple(
             model_record(pin, decided.answers.facts.get(name, {})) for name, pin in resolved.pins.by_name().items()
@@ -76,9 +81,28 @@ def build_record(
             tracking_uri=resolved.registry.public_address(),
             asked=dict(answered.asked),
             stored=dict(answered.stored),
-            usage={name: UsageRecord(**asdict(usage)) for name, usage in answered.usage.items()},
+            usage=_usage_records(resolved.pins, answered),
             uses=dict(uses),
+            budget=_budget_record(gate, answered),
         ),
+    )
+
+
+def _usage_records(pins: Pins, answered: Answered) -> dict[str, UsageRecord]:
+    costs = answered.balance.costs
+    digests = {name: pin.files.digest for name, pin in pins.by_name().items()}
+    return {name: UsageRecord(**asdict(usage), cost=costs.get(digests[name])) for name, usage in answered.usage.items()}
+
+
+def _budget_record(gate: Gate, answered: Answered) -> BudgetRecord | None:
+    budget = gate.file.budget
+    if budget is None:
+        return None
+    return BudgetRecord(
+        limits=given_limits(budget),
+        spent=dict(answered.balance.amounts),
+        currency=budget.currency,
+        unasked=dict(answered.unasked),
     )
 
 
@@ -113,6 +137,7 @@ def run_tags(record: DecisionRecord) -> dict[str, str]:
         "finetune_gate.decision": record.decision,
         "finetune_gate.reason": record.sentence,
         "finetune_gate.rule_metrics": ",".join(dict.fromkeys(rule.metric for rule in record.rules)),
+        "finetune_gate.review": f"{record.review.verdict} by {record.review.reviewer}" if record.review else "",
         "finetune_gate.dry_run": str(record.run.dry_run).lower(),
         "mlflow.note.content": record.sentence,
     }

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.measurement import Comparison, Measured, Measurement
 from finetune_gate.evaluators.statistics import Estimate, Interval
-from finetune_gate.gate.deciding import Circumstances, Decision, decide
+from finetune_gate.gate.deciding import Circumstances, Decision, Required, Review, decide
 from finetune_gate.gate.gate_file import Rule
 
 TODAY = date(2026, 6, 1)
@@ -182,6 +182,71 @@ def test_a_waiver_holds_until_its_day_and_is_no_positive_proof(expires: str, out
     assert beside.verdict == ("promote" if outcome == "waived" else "block")
 
 
+APPROVED, BLOCKED = (Review(verdict, "ana", "typos only") for verdict in ("approve", "block"))
+WAIVED = rule(min=0.75, waiver={"owner": "ben", "reason": "known gap", "expires": "2026-06-01"})
+EXPIRED = rule(min=0.75, waiver={"owner": "ben", "reason": "known gap", "expires": "2026-05-31"})
+
+
+@pytest.mark.parametrize(
+    ("rules", "measurements", "approved", "outcomes"),
+    [
+        ([RULE, RULE], [PASSED, UNSETTLED], "promote", ["passed", "waived"]),
+        ([RULE, RULE], [PASSED, measured()], "promote", ["passed", "waived"]),
+        ([RULE, RULE], [PASSED, None], "promote", ["passed", "waived"]),
+        ([RULE, RULE], [PASSED, FAILED], "block", ["passed", "failed"]),
+        ([RULE, RULE, RULE], [PASSED, UNSETTLED, FAILED], "block", ["passed", "waived", "failed"]),
+        ([RULE, EXPIRED], [PASSED, FAILED], "block", ["passed", "failed"]),
+        ([RULE, EXPIRED], [PASSED, UNSETTLED], "promote", ["passed", "waived"]),
+        ([RULE, WAIVED], [PASSED, FAILED], "promote", ["passed", "waived"]),
+        # no positive proof, so nothing to promote by
+        ([RULE], [UNSETTLED], "hold", ["waived"]),
+        ([RULE], [None], "hold", ["waived"]),
+        ([RULE, WAIVED], [UNSETTLED, FAILED], "hold", ["waived", "waived"]),
+        ([], [], "hold", []),
+        ([WARNING], [PASSED], "hold", ["passed"]),
+        # a warning is not in the way, and nobody has to answer for it
+        ([RULE, WARNING], [PASSED, UNSETTLED], "promote", ["passed", "inconclusive"]),
+        ([RULE, WARNING], [PASSED, FAILED], "promote", ["passed", "failed"]),
+    ],
+)
+def test_a_review_settles_what_is_open_and_nothing_else(
+    rules: Sequence[Rule], measurements: Sequence[Measurement | None], approved: str, outcomes: Sequence[str]
+) -> None:
+    found = {index: measurement for index, measurement in enumerate(measurements) if measurement is not None}
+    decision = decide(rules, found, replace(USUAL, review=APPROVED))
+    assert (decision.verdict, [result.outcome for result in decision.results]) == (approved, outcomes)
+    if approved == "promote":
+        assert "approved by ana in review: typos only" in decision.sentence
+    blocked = decide(rules, found, replace(USUAL, review=BLOCKED))
+    assert blocked.verdict == "block"
+    assert [result.outcome for result in blocked.results] == [
+        result.outcome for result in decide(rules, found, USUAL).results
+    ]
+
+
+@pytest.mark.parametrize(
+    "circumstances",
+    [replace(USUAL, identical=("base",)), replace(USUAL, champion_moved="alias champion points to version 5")],
+)
+def test_no_review_promotes_what_is_identical_or_was_judged_against_another_champion(
+    circumstances: Circumstances,
+) -> None:
+    for measurement in (PASSED, UNSETTLED):
+        reviewed = decide([RULE, RULE], {0: PASSED, 1: measurement}, replace(circumstances, review=APPROVED))
+        assert reviewed.verdict == "hold"
+        assert (
+            decide([RULE, RULE], {0: PASSED, 1: measurement}, replace(circumstances, review=BLOCKED)).verdict == "block"
+        )
+
+
+def test_a_requirement_that_is_not_met_can_be_approved_and_its_rule_says_by_whom() -> None:
+    required = {1: (Required("c.kappa", 0.6, "the raters do not agree", measured(estimate(0.1, 0.3))),)}
+    decision = decide([RULE, RULE], {0: PASSED, 1: PASSED}, replace(USUAL, review=APPROVED), required)
+    assert decision.verdict == "promote"
+    assert decision.results[1].outcome == "waived"
+    assert decision.results[1].sentence.endswith("; approved by ana in review: typos only")
+
+
 def test_an_inconclusive_rule_says_how_many_examples_would_settle_it() -> None:
     sentence = judge(RULE, measured(estimate(0.70, 0.84))).sentence
     assert "examples would settle it, there are 200" in sentence
@@ -281,3 +346,21 @@ def test_worse_evidence_never_improves_the_decision(a: float, b: float, drop: fl
     better = judge(rule(min=bound), measured(estimate(low, high)))
     worse = judge(rule(min=bound), measured(estimate(low - drop, high - drop)))
     assert RANK[worse.verdict] <= RANK[better.verdict]
+
+
+@given(rules_with_measurements(), st.sampled_from([APPROVED, BLOCKED]))
+def test_a_review_never_makes_a_failed_rule_pass(pairs: list[tuple[Rule, Measurement]], review: Review) -> None:
+    rules, found = [pair[0] for pair in pairs], {i: pair[1] for i, pair in enumerate(pairs)}
+    alone, reviewed = decide(rules, found, USUAL), decide(rules, found, replace(USUAL, review=review))
+    for before, after in zip(alone.results, reviewed.results, strict=True):
+        assert before.outcome == after.outcome or (before.outcome, after.outcome) in (
+            ("inconclusive", "waived"),
+            ("unmeasured", "waived"),
+        )
+        assert before.outcome not in ("passed", "failed") or after == before
+    if alone.verdict == "block" or review is BLOCKED:
+        assert reviewed.verdict == "block"
+    elif alone.verdict == "promote":
+        assert reviewed.verdict == "promote"
+    elif reviewed.verdict == "promote":
+        assert any(result.outcome == "passed" and result.severity == "block" for result in alone.results)
