@@ -7,6 +7,9 @@ The server is a process of its own on loopback and shares the machine's cores wi
 do not: rounds are interleaved, and each figure is the median over rounds. The ideal is (in flight) / 0.2 s. Everything
 is measured in its steady state: each contender first answers enough that its connections are open, and this engine
 enough that its concurrency has grown to the most allowed; what growing costs is the column "from cold".
+
+Then this engine alone, with up to 128 in flight allowed, against a server that takes fewer at once and refuses the rest
+(429) without saying where its limit is.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ from pathlib import Path
 LATENCY = 0.2
 LEVELS = (8, 32, 128)
 TARGETS = {32: 0.72, 128: 0.38}
+HIDDEN_LIMITS = (10, 40)
+MOST_IN_FLIGHT = 128
 QUESTION = "Which queue does this ticket belong to: billing, bug report, or praise? Answer with one of the three. "
 
 
@@ -37,6 +42,15 @@ class Figure:
     per_second: float
     cpu_ms: float
     from_cold: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """How this engine did under a limit that it was not told: against the ideal of just that many in flight."""
+
+    limit: int
+    of_ideal: float
+    refused: float
 
 
 @dataclass(frozen=True)
@@ -60,14 +74,24 @@ def serve() -> None:
     }
     raw = json.dumps(reply).encode()
 
+    under_way: dict[str, int] = {}
+
     async def answer(request: web.Request) -> web.Response:
         await request.read()
-        await asyncio.sleep(LATENCY)
-        return web.Response(body=raw, content_type="application/json")
+        limit = request.match_info.get("limit", "")
+        under_way[limit] = under_way.get(limit, 0) + 1
+        try:
+            if limit and under_way[limit] > int(limit):
+                return web.json_response({"error": {"message": "too many at once"}}, status=429)
+            await asyncio.sleep(LATENCY)
+            return web.Response(body=raw, content_type="application/json")
+        finally:
+            under_way[limit] -= 1
 
     async def main() -> None:
         app = web.Application()
         app.router.add_post("/v1/chat/completions", answer)
+        app.router.add_post("/at-most/{limit}/v1/chat/completions", answer)
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()
@@ -128,6 +152,34 @@ def engine(base_url: str, in_flight: int, counts: list[int]) -> list[Taken]:
         return [timed(run, count) for count in counts]
     finally:
         model.release()
+
+
+def under_hidden_limit(address: str, limit: int, rounds: int) -> Found:
+    """Steady state over ``rounds``: the first stretch, in which the limit is found, is not counted."""
+    from finetune_gate.evaluators.asking import GenerateRequest, Generation
+    from finetune_gate.gate.endpoints import EndpointLimits, EndpointModel
+    from finetune_gate.gate.pins import Endpoint
+
+    rates: list[float] = []
+    refused: list[float] = []
+    for at in range(rounds):
+        url = f"{address}/at-most/{limit}/v1"
+        model = EndpointModel(Endpoint(url, f"m{at}"), EndpointLimits(MOST_IN_FLIGHT), environ={})
+        try:
+            for stretch in range(2):
+                requests = [GenerateRequest(f"{QUESTION}{stretch} {number}", 16) for number in range(limit * 15)]
+                before, answers = model.usage(), dict[int, object]()
+                begun = time.perf_counter()
+                model.generate(requests, answers.__setitem__)
+                seconds, usage = time.perf_counter() - begun, model.usage()
+                assert all(isinstance(answer, Generation) for answer in answers.values()), answers[0]
+                if stretch:
+                    rates.append(len(requests) / seconds / (limit / LATENCY))
+                    calls = usage.calls - before.calls
+                    refused.append((usage.rate_limited - before.rate_limited) / calls)
+        finally:
+            model.release()
+    return Found(limit, statistics.median(rates), statistics.median(refused))
 
 
 def openai_client(base_url: str, in_flight: int, counts: list[int], aio: bool = True) -> list[Taken]:
@@ -216,6 +268,11 @@ def table(figures: list[Figure]) -> str:
     return "\n".join(lines)
 
 
+def limits_table(found: list[Found]) -> str:
+    lines = ["| hidden limit | of the ideal at that many in flight | calls refused |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {one.limit} | {one.of_ideal:.2f} | {100 * one.refused:.1f} % |" for one in found)])
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--rounds", type=int, default=3)
@@ -228,13 +285,16 @@ def main() -> None:
     with subprocess.Popen([sys.executable, __file__, "--serve"], stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None
-            figures = measure(f"http://127.0.0.1:{int(server.stdout.readline())}/v1", chosen.rounds)
+            address = f"http://127.0.0.1:{int(server.stdout.readline())}"
+            figures = measure(f"{address}/v1", chosen.rounds)
+            found = [under_hidden_limit(address, limit, chosen.rounds) for limit in HIDDEN_LIMITS]
         finally:
             server.terminate()
-    print(table(figures))
+    print(f"{table(figures)}\n\n{limits_table(found)}")
     if chosen.json:
         about = {"latency_seconds": LATENCY, "rounds": chosen.rounds, "python": platform.python_version()}
-        chosen.json.write_text(json.dumps({**about, "figures": [asdict(one) for one in figures]}, indent=2) + "\n")
+        told = {"figures": [asdict(one) for one in figures], "hidden_limits": [asdict(one) for one in found]}
+        chosen.json.write_text(json.dumps({**about, **told}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

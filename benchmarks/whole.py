@@ -111,7 +111,8 @@ def endpoint_rows(clock: Clock, work: Path) -> list[Row]:
     )
     if done.returncode:
         raise RuntimeError(f"{script} failed:\n{done.stderr[-2000:]}")
-    figures: list[Any] = json.loads(out.read_text("utf-8"))["figures"]
+    told: dict[str, list[Any]] = json.loads(out.read_text("utf-8"))
+    figures = told["figures"]
     rows: list[Row] = []
     for found in figures:
         ours = found["contender"] == figures[0]["contender"]
@@ -119,4 +120,7 @@ def endpoint_rows(clock: Clock, work: Path) -> list[Row]:
         what = f"{found['contender']}, {found['in_flight']} in flight: share of the ideal requests per second"
         share = Ratio.of([found["of_ideal"]])
         rows.append(Row("endpoints", "7" if limit else "", what, share, limit, at_least=True))
+    for found in told["hidden_limits"]:
+        what = f"this engine, a server that refuses more than {found['limit']} at once: share of what it could take"
+        rows.append(Row("endpoints", "", what, Ratio.of([found["of_ideal"]])))
     return rows

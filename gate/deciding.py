@@ -141,7 +141,7 @@ def decide(
     if failed:
         return Decision("block", _sentence("Block", failed), results)
     if review is not None and review.verdict == "block":
-        return Decision("block", f"Block: {_reviewed(review)}.", results)
+        return Decision("block", f"Block: {review.reviewer} decided so in review: {review.reason}.", results)
     if circumstances.identical:
         names = " and ".join(circumstances.identical)
         return Decision("hold", f"Hold: the candidate's files are identical to the {names}'s.", results)
@@ -204,8 +204,7 @@ def _unmet(required: Sequence[Required]) -> Unmeasured | None:
 
 
 def _reviewed(review: Review) -> str:
-    said = {"approve": "approved", "block": "blocked"}[review.verdict]
-    return f"{said} by {review.reviewer} in review: {review.reason}"
+    return f"approved by {review.reviewer} in review: {review.reason}"
 
 
 def _checks(rule: Rule, measurement: Measurement | None, circumstances: Circumstances) -> tuple[Check, ...]:

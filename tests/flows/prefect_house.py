@@ -26,15 +26,17 @@ ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A Prefect server, and a workshop on which the deployment ``evaluation_gate/gate`` works, served by one process."""
+    """A Prefect server, and a workshop on which the deployment ``evaluation_gate/gate`` works. ``serving`` holds the id
+    of the process that serves it."""
 
     api: str
     workshop: Workshop
     serving: list[int]
 
     def processes(self) -> list[psutil.Process]:
-        """Those that the serving process has started: one for each flow run that is running."""
-        return [child for pid in self.serving for child in psutil.Process(pid).children(recursive=True)]
+        """Of flow runs that are running: the serving process spawns one for each."""
+        every = [child for pid in self.serving for child in psutil.Process(pid).children()]
+        return [child for child in every if any("spawn_main" in word for word in _command(child))]
 
     def call(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -81,6 +83,13 @@ class Server:
     def artifacts(self, run: Any) -> dict[str, Any]:
         found = self.call("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}})
         return {artifact["key"]: artifact for artifact in found if artifact["key"]}
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has ended meanwhile
+        return []
 
 
 def waited(ready: Callable[[], Any], what: str, seconds: float = 180) -> Any:
