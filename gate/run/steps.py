@@ -24,25 +24,22 @@ from ..models.inspecting import inspect_again
 from ..models.protocol import Model
 from ..pins import Pins, Role, identical_baselines
 from ..progress import Progress
-from ..record import ActionRecord, DecisionRecord, read_record, write_bytes_atomically, write_record
+from ..record import ActionRecord, read_record, write_bytes_atomically, write_record
 from ..registry import Author, LedgerPromotion, Move, Promoter, Registry, Tracking
 from ..registry.registered import Spelling, parse_spelling
 from ..reports import render_html, render_markdown
 from .answering import Asking, answer_plan
-from .finding_files import write_findings
+from .evidence import evidence_files, write_evidence
 from .measuring import Measured, measure_gate
 from .plan import Plan, make_plan
 from .prices import prices_of
 from .recording import build_record, mlflow_metrics, run_key, run_name, run_params, run_tags
 from .reviewing import review_that_counts
-from .score_files import write_scores
 from .shards import RunOn
 from .states import (
-    FINDINGS_FILE,
     MARKDOWN_FILE,
     RECORD_FILE,
     REPORT_FILE,
-    SCORES_FILE,
     Acted,
     Decided,
     GateRequest,
@@ -207,8 +204,9 @@ def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[s
     record = build_record(resolved, decided, scored, seconds, uses)
     run_id = tracking.open_run(resolved.gate.file.model, resolved.key, run_name(record), run_tags(record))
     address = tracking.record_address(run_id, RECORD_FILE)
-    _write_evidence(resolved, record, scored)
-    tracking.log_files(run_id, [resolved.folder / name for name in (RECORD_FILE, *_evidence_files(record))])
+    write_evidence(resolved, record, scored)
+    write_record(record, resolved.folder / RECORD_FILE)
+    tracking.log_files(run_id, [resolved.folder / name for name in (RECORD_FILE, *evidence_files(resolved, record))])
 
     before = resolved.alias_at
     now = resolved.registry.alias_version(resolved.gate.file.model, promotion.alias)
@@ -256,7 +254,9 @@ def publish(resolved: Resolved, acted: Acted, scored: Scored, seconds: Mapping[s
     write_bytes_atomically(resolved.folder / REPORT_FILE, render_html(record, scored.table, scored.findings).encode())
     write_bytes_atomically(resolved.folder / MARKDOWN_FILE, render_markdown(record).encode())
     tracking = Tracking(resolved.registry)
-    files = [resolved.folder / name for name in (RECORD_FILE, *_evidence_files(record), REPORT_FILE, MARKDOWN_FILE)]
+    files = [
+        resolved.folder / name for name in (RECORD_FILE, *evidence_files(resolved, record), REPORT_FILE, MARKDOWN_FILE)
+    ]
     tracking.log_files(acted.run_id, files)
     tracking.log_results(acted.run_id, mlflow_metrics(record), run_params(record), run_tags(record))
     tracking.finish_run(acted.run_id, "FINISHED")
@@ -290,14 +290,3 @@ def _refuse_changed_files(resolved: Resolved) -> None:
                 "see who writes there, and gate it again; nothing was promoted",
             )
         )
-
-
-def _evidence_files(record: DecisionRecord) -> tuple[str, ...]:
-    return (SCORES_FILE,) if record.findings is None else (SCORES_FILE, FINDINGS_FILE)
-
-
-def _write_evidence(resolved: Resolved, record: DecisionRecord, scored: Scored) -> None:
-    write_scores(scored.table, resolved.folder / SCORES_FILE)
-    if record.findings is not None:
-        write_findings(scored.findings, resolved.folder / FINDINGS_FILE)
-    write_record(record, resolved.folder / RECORD_FILE)

@@ -151,6 +151,13 @@ def test_from_the_models_to_the_ratings_and_on(workshop: Workshop, monkeypatch: 
     result = walk(GateRequest(gate_in(workshop), "1", dry_run=True, tracking_uri=workshop.uri))
     measured = {one.metric: one.candidate for one in result.record.measurements}
     assert isinstance(measured["human.accuracy"], EstimateRecord)
+    kept = [json.loads(line) for line in (result.folder / "ratings-ratings.jsonl").read_text().splitlines()]
+    assert kept == [json.loads(line) for line in (workshop.folder / "ratings.jsonl").read_text().splitlines()]
+    client = workshop.client()
+    experiment = client.get_experiment_by_name(f"finetune-gate/{MODEL}")
+    (run,) = client.search_runs([experiment.experiment_id])
+    files = [one.path for one in client.list_artifacts(run.info.run_id, "finetune_gate")]
+    assert "finetune_gate/ratings-ratings.jsonl" in files
 
 
 @pytest.mark.parametrize(
