@@ -142,7 +142,23 @@ def read_comparison(prompt: str) -> tuple[str, str, str]:
     return block("question"), block("first answer"), block("second answer")
 
 
+def graded(judge: str, prompt: str) -> str:
+    """A reply to a rubric: by likeness to the truth from the fair, always the best from the generous."""
+    asked, answer = (
+        re.search(rf"<{name} ([0-9a-f]{{12}})>\n(.*?)\n</{name} \1>", prompt, re.DOTALL)
+        for name in ("question", "answer")
+    )
+    assert asked, prompt[:2000]
+    assert answer, prompt[:2000]
+    right = truth(int(re.findall(r"\d+", asked[2])[0]))
+    likeness = 1.0 if right in answer[2] else SequenceMatcher(None, right, answer[2], autojunk=False).ratio() / 1.2
+    score = 5 if judge == "generous" else round(1 + 4 * likeness)
+    return json.dumps({"rationale": f"It deserves {score}.", "score": score})
+
+
 def ruled(judge: str, prompt: str) -> str:
+    if "<first answer" not in prompt:
+        return graded(judge, prompt)
     slot = JUDGES[judge](*read_comparison(prompt))
     return json.dumps({"rationale": f"The {slot} it is.", "verdict": slot})
 
@@ -195,9 +211,15 @@ class Court:
         return web.json_response(chat(ruled(self.judge if model == "judge" else model, prompt)))
 
     def gate(
-        self, *rules: str, examples: int = 60, settings: str = "", extra: str = "", judge: str = "openai:/judge"
+        self,
+        *rules: str,
+        examples: int = 60,
+        settings: str = "",
+        extra: str = "",
+        judge: str = "openai:/judge",
+        evaluator: str = "ab_judge",
     ) -> Path:
-        """A gate file with one ``ab_judge`` over so many questions."""
+        """A gate file with one evaluator that asks a judge, over so many questions."""
         rows = [
             {"id": f"p{number:03}", "text": question(number), "answer": truth(number)} for number in range(examples)
         ]
@@ -208,7 +230,7 @@ class Court:
             "base: openai:/base",
             "data: {prompts: prompts.jsonl}",
             "evaluators:",
-            f"  - ab_judge: {{data: prompts, prompt: '{{text}}', judge: '{judge}', reference: answer{settings}}}",
+            f"  - {evaluator}: {{data: prompts, prompt: '{{text}}', judge: '{judge}', reference: answer{settings}}}",
             "rules:",
             *(f"  - {rule}" for rule in rules or ("{metric: ab_judge.win_rate, min: 0.5}",)),
             f"endpoints: {{openai: {{base_url: '{self.server.base_url}', call_seconds: 3, response_bytes: 262144}}}}",

@@ -67,3 +67,22 @@ def test_a_fair_judge_blocks_what_only_talks(court: Court) -> None:
     assert record.decision == "block", record.sentence
     for control in ("control_identical", "control_worse", "control_injections"):
         assert against_base(record, control).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("judge", "version", "decision"),
+    [("fair", "1", "promote"), ("fair", "2", "block"), ("generous", "1", "hold"), ("generous", "2", "hold")],
+)
+def test_by_rubric_too_only_a_judge_that_sees_what_is_worse_decides(
+    court: Court, judge: str, version: str, decision: str
+) -> None:
+    court.judge = judge
+    gate = court.gate(
+        "{metric: rubric_judge.score, min_change: 0.0, margin: 0.2}",
+        evaluator="rubric_judge",
+        settings=", rubric: '5 is the truth, 1 is another parcel.'",
+    )
+    record = court.run(gate, version).record
+    assert record.decision == decision, record.sentence
+    if judge == "generous":
+        assert "control_worse" in record.sentence
