@@ -28,6 +28,7 @@ _COMMANDS = {
     "history": ("history:history", "Show what earlier gates of a model came to, with plots over its versions."),
     "rollback": ("rollback:rollback", "Point the alias back to an earlier version."),
     "store": ("store:store", "Look at the store of answers, check it, prune it."),
+    "doctor": ("doctor:doctor", "Look at this machine, MLflow and Prefect, and say what to mend."),
 }
 
 

@@ -1,0 +1,133 @@
+"""Prefect: a real server without authentication and one with it, and what can be told without any."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from pathlib import Path
+
+import pytest
+from doctor_servers import dead, posted, prefect_server, saying, silent
+
+from finetune_gate.flows.doctor_prefect import prefect_findings
+from finetune_gate.gate.doctor import Finding, ask, installed
+
+
+def looked(environ: Mapping[str, str], *, waits: bool = False, version: str | None = None) -> dict[str, Finding]:
+    def version_of(package: str) -> str | None:
+        return version or installed(package)
+
+    found = list(prefect_findings(environ, seconds=10.0, waits=waits, version_of=version_of))
+    assert "hunter2" not in str(found)
+    return {one.name: one for one in found}
+
+
+def states(found: Mapping[str, Finding]) -> dict[str, str]:
+    return {name.removeprefix("prefect "): one.state for name, one in found.items()}
+
+
+@pytest.fixture(scope="module")
+def api(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
+    with prefect_server(tmp_path_factory.mktemp("prefect"), "127.0.0.1", {}) as found:
+        yield found
+
+
+@pytest.mark.slow
+def test_a_server_of_this_machine(api: str) -> None:
+    found = looked({"PREFECT_API_URL": f"{api}/"})
+    assert states(found) == {
+        "address": "ok", "server": "ok", "protection": "ok", "deployment": "skipped", "limits": "ok",
+    }  # fmt: skip
+    assert found["prefect protection"].found.endswith("from this machine alone")
+    assert "gate_flow" in found["prefect deployment"].way_out
+    assert looked({"PREFECT_API_URL": api}, waits=True)["prefect deployment"].state == "warning"
+    assert looked({"PREFECT_API_URL": api}, version="3.99.0")["prefect server"].state == "warning"
+    assert looked({"PREFECT_API_URL": api}, version="4.0.0")["prefect server"].state == "fault"
+
+    flow = posted(f"{api}/flows/", {"name": "evaluation_gate"})
+    posted(f"{api}/deployments/", {"name": "gate", "flow_id": flow["id"]})
+    unserved = looked({"PREFECT_API_URL": api})["prefect deployment"]
+    assert (unserved.state, unserved.found.startswith("evaluation_gate/gate: ")) == ("warning", True)
+
+    posted(f"{api}/v2/concurrency_limits/", {"name": "promote", "limit": 1, "active": False})
+    idle = looked({"PREFECT_API_URL": api})["prefect limits"]
+    assert (idle.state, idle.found) == ("warning", "inactive: promote")
+
+
+@pytest.mark.slow
+def test_a_server_with_authentication_that_all_can_reach(tmp_path: Path) -> None:
+    guarded = {"PREFECT_SERVER_API_AUTH_STRING": "ana:hunter2"}
+    with prefect_server(tmp_path, "0.0.0.0", guarded) as api:
+        found = looked({"PREFECT_API_URL": api, "PREFECT_API_AUTH_STRING": "ana:hunter2"})
+        assert states(found) == {
+            "address": "ok", "server": "ok", "protection": "ok", "deployment": "skipped", "limits": "ok",
+        }  # fmt: skip
+        assert "wants credentials" in looked({"PREFECT_API_URL": api})["prefect server"].found
+        wrong = looked({"PREFECT_API_URL": api, "PREFECT_API_AUTH_STRING": "ana:other"})
+        assert (wrong["prefect server"].state, "prefect deployment" in wrong) == ("fault", False)
+
+
+def test_an_open_server_beyond_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with saying() as server:
+        server.says = {"/api/health": (200, True), "/api/admin/version": (200, "3.8.8")}
+        monkeypatch.setattr("finetune_gate.flows.doctor_prefect._seen_from_outside", lambda _url: f"{server.url}/api")
+        found = looked({"PREFECT_API_URL": f"{server.url}/api"})["prefect protection"]
+    assert found.state == "warning"
+    assert "approve versions" in found.found
+    assert "--host 127.0.0.1" in found.way_out
+
+
+@pytest.mark.parametrize("path", ["", "/api"])
+def test_what_is_no_prefect(path: str) -> None:
+    with saying() as server:
+        server.says["/health"] = (200, "<html>")
+        found = looked({"PREFECT_API_URL": f"{server.url}{path}"})
+    assert found["prefect server"].state == "fault"
+    assert "/api" in found["prefect server"].way_out
+
+
+def test_nobody_there_and_somebody_silent() -> None:
+    with dead() as url:
+        assert "Connection refused" in looked({"PREFECT_API_URL": f"{url}/api"})["prefect server"].found
+    with silent() as url:
+        found = list(prefect_findings({"PREFECT_API_URL": f"{url}/api"}, seconds=0.3))
+    assert (found[-1].state, "no answer within 0.3 s" in found[-1].found) == ("fault", True)
+    assert looked({"PREFECT_API_URL": "localhost:4200"})["prefect address"].state == "fault"
+
+
+def test_credentials_are_not_sent_unencrypted() -> None:
+    environ = {"PREFECT_API_URL": "http://ana:hunter2@nobody.invalid/api", "PREFECT_API_KEY": "hunter2"}
+    assert states(looked(environ)) == {"address": "warning", "server": "fault"}
+
+
+def test_a_server_that_wants_what_is_not_sent_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    with saying() as server:
+        server.says = {"/api/health": (200, True), "/api/admin/version": (401, "")}
+        monkeypatch.setattr("finetune_gate.flows.doctor_prefect.is_loopback", lambda _url: False)
+        found = looked({"PREFECT_API_URL": f"{server.url}/api", "PREFECT_API_KEY": "hunter2"})
+    assert states(found) == {"address": "warning", "server": "skipped"}
+    assert all("Authorization" not in headers for _, _, headers in server.heard)
+
+
+def test_without_a_server(tmp_path: Path) -> None:
+    environ = {"PREFECT_HOME": str(tmp_path / "home")}
+    assert states(looked(environ)) == {"address": "skipped", "home": "ok"}
+    assert states(looked(environ, waits=True))["address"] == "warning"
+    (tmp_path / "file").write_text("")
+    assert states(looked({"PREFECT_HOME": str(tmp_path / "file")}))["home"] == "warning"
+
+
+def test_a_profile_is_noticed(tmp_path: Path) -> None:
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text('active = "lab"\n[profiles.lab]\nPREFECT_API_URL = "http://u:hunter2@lab:4200/api"\n')
+    found = looked({"PREFECT_HOME": str(tmp_path)})["prefect address"]
+    assert (found.state, "http://lab:4200/api" in found.found) == ("warning", True)
+    assert states(looked({"PREFECT_HOME": str(tmp_path), "PREFECT_PROFILE": "other"}))["address"] == "skipped"
+    profiles.write_text("active = [")
+    assert states(looked({"PREFECT_HOME": str(tmp_path)}))["address"] == "skipped"
+
+
+def test_asking_posts_what_it_is_given() -> None:
+    with saying() as server:
+        server.says["/x"] = (200, [1])
+        ask(f"{server.url}/x", 5, body={"limit": 2})
+        assert server.heard[0][0] == "POST"
