@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from registry_shop import MODEL, Shop, fill, open_shop
-from serving import mlflow_server
+from mlflow_serving import mlflow_server
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -28,7 +28,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from serving import mlflow_server, postgres
+from mlflow_serving import mlflow_server, postgres
 
 from finetune_gate.gate.pins import ModelPin, Pins
 from finetune_gate.gate.registry import Author, Ledger, LedgerPromotion, Registry, reconcile
