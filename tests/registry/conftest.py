@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from registry_shop import MODEL, Shop, fill, open_shop
 from mlflow_serving import mlflow_server
+from registry_shop import MODEL, Shop, fill, open_shop
 
 
 @pytest.fixture(scope="session", autouse=True)
