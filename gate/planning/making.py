@@ -19,6 +19,7 @@ from finetune_gate.evaluators.evaluator import JudgedEvaluator
 
 from ..answers import STORE_FILE, AnswerStore, ModelKey, StoreLimits, shared_answers
 from ..answers.sharing import Sharing
+from ..kinship import kin_of_judges, kinship_warning
 from ..limits import given_limits
 from ..models.protocol import Model
 from ..pins import Endpoint, ModelFiles, ModelPin, PythonModel, Role
@@ -248,6 +249,11 @@ class _Planning:
         ]
         if pins.champion_note:
             found.append(pins.champion_note)
+        behind_apis = {name: pin.files.model for name, pin in pins.by_name().items() if isinstance(pin.files, Endpoint)}
+        roles = {pin.role for pin in pins.roles()}
+        judged = {name: model for name, model in behind_apis.items() if name in roles}
+        judges = {name: model for name, model in behind_apis.items() if name not in roles}
+        found += [kinship_warning(judge, kin) for judge, kin in kin_of_judges(judged, judges).items()]
         found += [
             f"budget.prices: no model of this run is {address}"
             for address in priced_nothing(self.resolved.gate.file, pins)

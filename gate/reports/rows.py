@@ -15,6 +15,7 @@ from finetune_gate.evaluators.statistics import MOST_EXAMPLES
 
 from ..deciding import Outcome, Verdict
 from ..history import WORN, chance_of_luck
+from ..kinship import kin_of_judges, kinship_warning
 from ..record import CheckRecord, DecisionRecord, EstimateRecord, MeasuredRecord, MeasurementRecord, RuleRecord
 from .numbers import Scale, bound_text, reason_text, scale_for
 from .spending import unasked_remarks
@@ -137,6 +138,7 @@ def remarks_of(record: DecisionRecord) -> tuple[str, ...]:
         said = {"approve": "Approved", "block": "Blocked"}[record.review.verdict]
         remarks.append(f"{said} in review by {record.review.reviewer}: {record.review.reason}")
     remarks += unasked_remarks(record)
+    remarks += _kinship_remarks(record)
     judged_on = {
         str(value)
         for evaluator in record.evaluators
@@ -152,6 +154,15 @@ def remarks_of(record: DecisionRecord) -> tuple[str, ...]:
                 f"them promoted by luck has grown up to {100 * chance:.0f} %. Take fresh examples."
             )
     return tuple(remarks)
+
+
+def _kinship_remarks(record: DecisionRecord) -> Iterator[str]:
+    behind_apis = [(model, str(name)) for model in record.models if (name := model.facts.get("model")) is not None]
+    judged = {model.role: name for model, name in behind_apis if model.role != "judge"}
+    judges = {model.uri: name for model, name in behind_apis if model.role == "judge"}
+    for judge, roles in kin_of_judges(judged, judges).items():
+        warning = kinship_warning(judge, roles)
+        yield f"{warning[0].upper()}{warning[1:]}."
 
 
 def summary_of(record: DecisionRecord) -> str:

@@ -100,6 +100,18 @@ def test_in_a_page() -> None:
     assert "champion: 196 of 200" in page
 
 
+def test_a_judge_of_the_candidates_family_is_said_beside_the_decision() -> None:
+    record = judged()
+    api = {"kind": "endpoint"}
+    candidate = record.models[0].model_copy(update={"facts": {**api, "model": "ft:gpt-4o-mini:acme"}})
+    judge = record.models[1].model_copy(
+        update={"role": "judge", "uri": "openai:/gpt-4o", "facts": {**api, "model": "gpt-4o"}}
+    )
+    record = record.model_copy(update={"models": (candidate, *record.models[1:], judge)})
+    text = flat(render_terminal(record, width=120))
+    assert "Judge openai:/gpt-4o seems to be of the family of candidate" in text
+
+
 def test_in_mlflow() -> None:
     metrics = mlflow_metrics(judged())
     assert metrics["vs_base/ab_judge.win_rate"] == 0.62
