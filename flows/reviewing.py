@@ -25,7 +25,7 @@ from finetune_gate.gate.deciding import Review
 from finetune_gate.gate.gate_file.settings import Reviewing
 from finetune_gate.gate.reports.review_request import render_review_request
 from finetune_gate.gate.run import GateRequest, GateResult
-from finetune_gate.gate.run.reviewing import Seen
+from finetune_gate.gate.run.seen import Seen
 
 LONGEST_NAME: Final = 100
 LONGEST_REASON: Final = 300

@@ -10,36 +10,12 @@ changed meanwhile, and nobody has approved what came of that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from finetune_gate.evaluators.scores import ScoreTable
 
 from ..deciding import Review
 from ..pins import ModelPin
-
-if TYPE_CHECKING:
-    from finetune_gate.evaluators.scores import ScoreTable
-
-    from .states import Resolved
-
-_SERVES: Final = "the candidate"
-"""What an alias points to that needs no moving; every other part is a digest or a version."""
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a decision rested on, part by part, each as a digest or a name: ``{"dataset holdout": "5f0c...", ...}``."""
-
-    parts: Mapping[str, str]
-
-    def changed(self, now: Seen) -> tuple[str, ...]:
-        """Names of the parts that are not what they were, in alphabetical order.
-
-        An alias that points to the candidate is no change: promoting moves nothing then, and a run killed right after
-        it moved the alias has to come to the same decision again.
-        """
-        names = sorted({*self.parts, *now.parts})
-        return tuple(name for name in names if now.parts.get(name) not in (self.parts.get(name), _SERVES))
+from .seen import SERVES, Seen
+from .states import Resolved
 
 
 def seen_in(resolved: Resolved, table: ScoreTable) -> Seen:
@@ -59,7 +35,7 @@ def seen_in(resolved: Resolved, table: ScoreTable) -> Seen:
             "gate file": gate.digest,
             "scores": table.digest(),
             "waivers in force": ", ".join(in_force) or "none",
-            f"alias {gate.file.promotion.alias}": _SERVES if serves else f"version {resolved.alias_at or 'none'}",
+            f"alias {gate.file.promotion.alias}": SERVES if serves else f"version {resolved.alias_at or 'none'}",
         }
     )
 

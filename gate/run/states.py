@@ -20,7 +20,7 @@ from ..record import DecisionRecord
 from ..registry import Promoter, Registry
 from .answering import Answered
 from .measuring import Measured
-from .reviewing import Seen
+from .seen import Seen
 
 RECORD_FILE = "decision-record.json"
 SCORES_FILE = "scores.parquet"

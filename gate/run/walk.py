@@ -21,7 +21,8 @@ from ..progress import Progress, Silent
 from ..record import DecisionRecord
 from . import steps
 from .downloads import downloads_under
-from .reviewing import Seen, seen_in
+from .reviewing import seen_in
+from .seen import Seen
 from .shards import RunOn, this_process
 from .states import GateRequest, Resolved
 

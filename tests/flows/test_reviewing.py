@@ -12,7 +12,7 @@ from finetune_gate.evaluators.errors import EvaluationError
 from finetune_gate.flows.reviewing import ReviewForm, SoFar, Wait, continued, read_form
 from finetune_gate.gate.deciding import Review
 from finetune_gate.gate.run import GateRequest, GateResult, walk
-from finetune_gate.gate.run.reviewing import Seen
+from finetune_gate.gate.run.seen import Seen
 
 APPROVED, BLOCKED = (Review(verdict, "ana", "a formality") for verdict in ("approve", "block"))
 
