@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -62,6 +63,7 @@ def dask_cluster(execution: Execution, device: str) -> Generator[Cluster]:
             tasks = DaskTaskRunner(address=execution.cluster, client_kwargs={"timeout": START_SECONDS})
         else:
             opened.enter_context(config.set(_SETTINGS))
+            opened.enter_context(_variables_kept(cast("Any", config).get("distributed.nanny.pre-spawn-environ")))
             here: dict[str, object] = {
                 "n_workers": share.workers,
                 "threads_per_worker": 1,
@@ -95,6 +97,20 @@ _SETTINGS: Mapping[str, object] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
+
+
+@contextmanager
+def _variables_kept(names: Iterable[str]) -> Generator[None]:
+    """Dask sets what its workers are to find in this process, and leaves it there for whatever is started later."""
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _threads_by_worker(tasks: DaskTaskRunner) -> Mapping[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -228,6 +229,19 @@ def test_a_shard_that_takes_every_worker_with_it_ends_the_run(prefect_database: 
             answered(pins, Execution(runner="dask", workers=1))
     finally:
         over.set()
+
+
+def test_what_a_cluster_started_here_sets_for_its_workers_does_not_stay_here(
+    prefect_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from finetune_gate.flows.clusters.dask_cluster import dask_cluster
+
+    monkeypatch.delenv("PREFECT_LOGGING_LEVEL", raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "3")
+    with dask_cluster(Execution(runner="dask", workers=1), "cpu"):
+        assert os.environ["PREFECT_LOGGING_LEVEL"] == "CRITICAL", "as Dask does it"
+    assert "PREFECT_LOGGING_LEVEL" not in os.environ
+    assert os.environ["MKL_NUM_THREADS"] == "3"
 
 
 def test_what_can_be_known_before_anything_starts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,8 +59,7 @@ class Workshop:
     ) -> subprocess.CompletedProcess[str]:
         """The real command, in a process of its own."""
         settings = {
-            # a Dask cluster that was started in this process leaves the level of its workers' logging behind
-            **{name: value for name, value in os.environ.items() if name != "PREFECT_LOGGING_LEVEL"},
+            **os.environ,
             "MLFLOW_TRACKING_URI": self.uri,
             "FINETUNE_GATE_HOME": str(self.folder / "home"),
             **(env or {}),
