@@ -8,6 +8,7 @@ import click
 
 from finetune_gate.gate.gate_file import Gate, load_data, load_gate_file
 
+from .options import gate_file_argument
 from .output import print_json
 
 
@@ -25,7 +26,7 @@ def refuse_unavailable(gate: Gate) -> None:
 
 
 @click.command()
-@click.argument("gate_file", type=click.Path(path_type=Path), default="gate.yaml")
+@gate_file_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def check(gate_file: Path, as_json: bool) -> None:
     """Check a gate file and its data; ask nothing, load nothing.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .check import refuse_unavailable
+from .options import tracking_uri_option
 from .output import EXIT, print_json
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _DEFAULT_FILE = Path("gate.yaml")
 
 @click.command()
 @click.argument("gate_file", type=click.Path(path_type=Path), required=False)
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server, or sqlite:/// address.")
+@tracking_uri_option
 @click.option("--models", is_flag=True, help="Also see what models would run on: imports torch, which takes seconds.")
 @click.option(
     "--seconds",

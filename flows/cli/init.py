@@ -13,11 +13,13 @@ from finetune_gate.evaluators.datasets import Dataset, DatasetSource, load_datas
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 from finetune_gate.evaluators.slots import slot_names
 
+from .options import gate_file_argument
+
 MAX_LABELS = 50
 
 
 @click.command()
-@click.argument("gate_file", type=click.Path(path_type=Path), default="gate.yaml")
+@gate_file_argument
 @click.option("--model", default="my-model", show_default=True, help="Registered model in MLflow.")
 @click.option(
     "--data",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .check import refuse_unavailable
+from .options import gate_file_argument, tracking_uri_option, version_option
 from .output import print_json
 from .progress import shown_progress
 
@@ -18,18 +19,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("gate_file", type=click.Path(path_type=Path), default="gate.yaml")
-@click.option(
-    "--version",
-    "--candidate",
-    "candidate",
-    default="latest",
-    show_default=True,
-    metavar="VERSION",
-    help="Version to be gated: 7, @alias, latest, or models:/NAME/7.",
-)
+@gate_file_argument
+@version_option("Version to be gated")
 @click.option("--base", help="What it was fine-tuned from, instead of the gate file's.")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server, or sqlite:/// address.")
+@tracking_uri_option
 @click.option(
     "--calibration/--no-calibration",
     "calibrate",

@@ -11,6 +11,7 @@ import click
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem
 
+from .options import gate_file_argument, tracking_uri_option, version_option
 from .output import EXIT, print_json, print_problems
 from .progress import shown_progress
 
@@ -40,16 +41,8 @@ class _Asked:
 
 
 @click.command()
-@click.argument("gate_file", type=click.Path(path_type=Path), default="gate.yaml")
-@click.option(
-    "--version",
-    "--candidate",
-    "candidate",
-    default="latest",
-    show_default=True,
-    metavar="VERSION",
-    help="Version whose answers are shown: 7, @alias, latest, or models:/NAME/7.",
-)
+@gate_file_argument
+@version_option("Version whose answers are shown")
 @click.option("--rater", metavar="NAME", help="Who rates: letters, digits, spaces, and . _ - @; goes into the ratings.")
 @click.option("--evaluator", metavar="TITLE", help="Which human evaluator, where the gate file has several.")
 @click.option("--sheet", type=click.Path(path_type=Path), help="Write a blind sheet instead: .html, .csv or .json.")
@@ -70,7 +63,7 @@ class _Asked:
 )
 @click.option("--force", is_flag=True, help="Replace the file that --sheet names.")
 @click.option("--base", help="What the candidate was fine-tuned from, instead of the gate file's.")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server, or sqlite:/// address.")
+@tracking_uri_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def rate(

@@ -9,6 +9,7 @@ import click
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 
+from .options import tracking_uri_option
 from .output import EXIT, print_json
 from .run import actor
 
@@ -18,7 +19,7 @@ from .run import actor
 @click.option("--to", metavar="VERSION", help="Version to go back to; the one that served before if none.")
 @click.option("--reason", required=True, metavar="TEXT", help="Why: goes into the ledger.")
 @click.option("--alias", default="champion", show_default=True, help="Alias to move.")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server, or sqlite:/// address.")
+@tracking_uri_option
 @click.option("-y", "--yes", is_flag=True, help="Do not ask; needed where nobody can answer.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON; needs --yes.")
 def rollback(

@@ -11,6 +11,7 @@ import click
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 
 from .check import refuse_unavailable
+from .options import gate_file_argument, tracking_uri_option, version_option
 from .output import EXIT, print_json
 from .progress import shown_progress
 
@@ -20,19 +21,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("gate_file", type=click.Path(path_type=Path), default="gate.yaml")
-@click.option(
-    "--version",
-    "--candidate",
-    "candidate",
-    default="latest",
-    show_default=True,
-    metavar="VERSION",
-    help="Version under test: 7, @alias, latest, or models:/NAME/7.",
-)
+@gate_file_argument
+@version_option("Version under test")
 @click.option("--base", help="What it was fine-tuned from, instead of the gate file's.")
 @click.option("--dry-run", is_flag=True, help="Decide and report; change nothing in the registry.")
-@click.option("--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server, or sqlite:/// address.")
+@tracking_uri_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -1,0 +1,29 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+gate_file_argument = click.argument("gate_file", type=click.Path(path_type=Path), default="gate.yaml")
+tracking_uri_option = click.option(
+    "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server, or sqlite:/// address."
+)
+
+
+def version_option(what: str) -> Callable[[Command], Command]:
+    """``--version``, which is ``candidate`` to the command; ``what`` is the version to it, in a few words."""
+    return click.option(
+        "--version",
+        "--candidate",
+        "candidate",
+        default="latest",
+        show_default=True,
+        metavar="VERSION",
+        help=f"{what}: 7, @alias, latest, or models:/NAME/7.",
+    )
