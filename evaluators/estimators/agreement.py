@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from ..absent import Unmeasured
 from .ratings import (
     LEAST_VARYING,
-    NO_DIFFERENCE,
+    AmongRaters,
+    BesideRaters,
     bootstrapped,
     codes_of,
-    impute_ratings,
     kept_rows,
     ratings_of,
     too_little_varies,
@@ -30,7 +30,7 @@ _HIGH, _MANY = 0.75, 50
 
 
 @dataclass(frozen=True, slots=True)
-class KrippendorffAlpha:
+class KrippendorffAlpha(AmongRaters):
     """``KrippendorffAlpha(("choice_1", "choice_2"), ("choice_1_rated", "choice_2_rated"), "ordinal")``: how far people
     agree with one another, over examples that two or more of them rated (`krippendorff_alpha`).
 
@@ -38,17 +38,8 @@ class KrippendorffAlpha:
     name the columns of all raters for the first, then of all for the second. Examples are what is resampled.
     """
 
-    values: tuple[str, ...]
-    rated: tuple[str, ...]
     level: MeasurementLevel = "ordinal"
     items: int = 1
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        return (*self.values, *self.rated)
-
-    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
-        return impute_ratings(columns, self.components)
 
     def estimate(
         self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
@@ -73,11 +64,6 @@ class KrippendorffAlpha:
             return absent
         return _warned(bootstrapped(statistic_of, rows, groups, confidence, seed, _BOUNDS), rows, self.items)
 
-    def difference(
-        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
-    ) -> Unmeasured:
-        return NO_DIFFERENCE
-
     def _by_item(self, ratings: FloatArray) -> FloatArray:
         """Shape (items * raters, examples) as (raters, items * examples)."""
         import numpy as np
@@ -86,7 +72,7 @@ class KrippendorffAlpha:
 
 
 @dataclass(frozen=True, slots=True)
-class RaterKappa:
+class RaterKappa(AmongRaters):
     """Mean over pairs of raters of their quadratic kappa on the examples that both rated: what a judge's kappa with
     people (`JudgeKappa`) is to be held against.
 
@@ -94,17 +80,8 @@ class RaterKappa:
     them, are left out. Source of the mean: Light 1971 (Psychological Bulletin 76:365).
     """
 
-    values: tuple[str, ...]
-    rated: tuple[str, ...]
     categories: tuple[float, ...]
     least_shared: int = _LEAST_SHARED
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        return (*self.values, *self.rated)
-
-    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
-        return impute_ratings(columns, self.components)
 
     def estimate(
         self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
@@ -146,11 +123,6 @@ class RaterKappa:
         left = f"{len(pairs) - len(chosen)} of {len(pairs)} pairs of raters are left out: they lack {needed}"
         return replace(found, warnings=(*found.warnings, left))
 
-    def difference(
-        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
-    ) -> Unmeasured:
-        return NO_DIFFERENCE
-
     def _suffices(self, pair: FloatArray, groups: IntArray | None) -> bool:
         import numpy as np
 
@@ -159,22 +131,12 @@ class RaterKappa:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeKappa:
+class JudgeKappa(BesideRaters):
     """Quadratic kappa of a judge with people: every rating by a person is one observation beside the verdict on that
     example, and examples are what is resampled. A verdict between two categories counts as the nearer one
     (`nearest_category`). Examples without a verdict, or rated by nobody, do not count."""
 
-    judge: str
-    values: tuple[str, ...]
-    rated: tuple[str, ...]
     categories: tuple[float, ...]
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        return (self.judge, *self.values, *self.rated)
-
-    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
-        return impute_ratings(columns, (*self.values, *self.rated))
 
     def estimate(
         self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
@@ -205,28 +167,12 @@ class JudgeKappa:
 
         return _warned(bootstrapped(statistic_of, rows, groups, confidence, seed, _BOUNDS), rows)
 
-    def difference(
-        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
-    ) -> Unmeasured:
-        return NO_DIFFERENCE
-
 
 @dataclass(frozen=True, slots=True)
-class JudgeSpearman:
+class JudgeSpearman(BesideRaters):
     """Rank correlation of a judge's verdicts with the mean of people's ratings of the same example. Only order counts,
     so that a judge who is stricter than people by a constant loses nothing. Examples without a verdict, or rated by
     nobody, do not count."""
-
-    judge: str
-    values: tuple[str, ...]
-    rated: tuple[str, ...]
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        return (self.judge, *self.values, *self.rated)
-
-    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
-        return impute_ratings(columns, (*self.values, *self.rated))
 
     def estimate(
         self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
@@ -253,11 +199,6 @@ class JudgeSpearman:
             return lambda weights: chance_where_undefined(worlds(weights), own)
 
         return _warned(bootstrapped(statistic_of, rows, groups, confidence, seed, _BOUNDS), rows)
-
-    def difference(
-        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
-    ) -> Unmeasured:
-        return NO_DIFFERENCE
 
 
 def _judged(verdicts: FloatArray, ratings: FloatArray) -> IntArray | Unmeasured:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..absent import Unmeasured
-from .ratings import NO_DIFFERENCE, bootstrapped, impute_ratings, kept_rows, ratings_of
+from .ratings import BesideRaters, bootstrapped, kept_rows, ratings_of
 
 if TYPE_CHECKING:  # see metrics.py: numpy and the statistics are imported where they are used
     from ..metrics import Columns, FloatArray, IntArray
@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # see metrics.py: numpy and the statistics are imported where
 
 
 @dataclass(frozen=True, slots=True)
-class AltTestWinningRate:
+class AltTestWinningRate(BesideRaters):
     """Share of raters whom the judge beats, tests and all: 0.5 or more says that it may stand in for one of them.
 
     ``categories``, for the exact score: verdicts between two of them count as the nearer one, where otherwise they
@@ -27,21 +27,11 @@ class AltTestWinningRate:
     twice.
     """
 
-    judge: str
-    values: tuple[str, ...]
-    rated: tuple[str, ...]
     epsilon: float = 0.2
     score: Nearness = "exact"
     categories: tuple[float, ...] = ()
     alpha: float = 0.05
     least_items: int = 30
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        return (self.judge, *self.values, *self.rated)
-
-    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
-        return impute_ratings(columns, (*self.values, *self.rated))
 
     def estimate(
         self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
@@ -63,31 +53,16 @@ class AltTestWinningRate:
         certain = Interval(rate, rate)
         return Estimate(rate, certain, found.items, found.clusters, COUNTED, 0.0, _left_out(found.untested))
 
-    def difference(
-        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
-    ) -> Unmeasured:
-        return NO_DIFFERENCE
-
 
 @dataclass(frozen=True, slots=True)
-class AdvantageProbability:
+class AdvantageProbability(BesideRaters):
     """The chance that the judge is as near to the other raters as one drawn from among them, or nearer: what tells
     judges apart, where the winning rate passes or fails them. Same raters as in `AltTestWinningRate`; a rater agreeing
     with the others as well as the judge does leaves it well above 0.5, since ties count for the judge."""
 
-    judge: str
-    values: tuple[str, ...]
-    rated: tuple[str, ...]
     score: Nearness = "exact"
     categories: tuple[float, ...] = ()
     least_items: int = 30
-
-    @property
-    def components(self) -> tuple[str, ...]:
-        return (self.judge, *self.values, *self.rated)
-
-    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
-        return impute_ratings(columns, (*self.values, *self.rated))
 
     def estimate(
         self, columns: Columns, groups: IntArray | None, confidence: float, seed: int
@@ -114,11 +89,6 @@ class AdvantageProbability:
         features = np.concatenate([fought.judge[tested], fought.compared[tested]]).T
         rows, groups = kept_rows(features, groups, np.flatnonzero(fought.compared[tested].any(axis=0)))
         return bootstrapped(statistic_of, rows, groups, confidence, seed, (0.0, 1.0))
-
-    def difference(
-        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
-    ) -> Unmeasured:
-        return NO_DIFFERENCE
 
 
 def _verdicts(judge: FloatArray, categories: tuple[float, ...]) -> FloatArray:

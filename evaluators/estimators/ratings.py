@@ -7,6 +7,7 @@ Raters have slots, 1 to K, each with two components: ``choice_1`` holds the rati
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..absent import Unmeasured
@@ -16,10 +17,50 @@ if TYPE_CHECKING:  # see metrics.py: numpy and the statistics are imported where
     from ..statistics import Estimate, Statistic
 
 LEAST_VARYING = 5
-NO_DIFFERENCE = Unmeasured("agreement is about the run: it has no difference between models")
+_NO_DIFFERENCE = Unmeasured("agreement is about the run: it has no difference between models")
 
 
-def impute_ratings(columns: Columns, people: tuple[str, ...]) -> Columns | Unmeasured:
+class _OfTheRun:
+    __slots__ = ()
+
+    def difference(
+        self, candidate: Columns, baseline: Columns, groups: IntArray | None, confidence: float, seed: int
+    ) -> Unmeasured:
+        return _NO_DIFFERENCE
+
+
+@dataclass(frozen=True, slots=True)
+class AmongRaters(_OfTheRun):
+    """What estimators of how people agree with one another have in common: the components of their slots, in order."""
+
+    values: tuple[str, ...]
+    rated: tuple[str, ...]
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return (*self.values, *self.rated)
+
+    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
+        return _ratings_there(columns, self.components)
+
+
+@dataclass(frozen=True, slots=True)
+class BesideRaters(_OfTheRun):
+    """What estimators of how a judge agrees with people have in common: the component of its verdicts, and theirs."""
+
+    judge: str
+    values: tuple[str, ...]
+    rated: tuple[str, ...]
+
+    @property
+    def components(self) -> tuple[str, ...]:
+        return (self.judge, *self.values, *self.rated)
+
+    def impute(self, columns: Columns, best: bool) -> Columns | Unmeasured:
+        return _ratings_there(columns, (*self.values, *self.rated))
+
+
+def _ratings_there(columns: Columns, people: tuple[str, ...]) -> Columns | Unmeasured:
     """Nothing stands in for a person's rating. A verdict may be missing: agreement is about those that were given, and
     the coverage floor bounds how many were not."""
     import numpy as np

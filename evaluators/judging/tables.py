@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..absent import Unmeasured, Value
-from ..findings import Table
+from ..findings import Cell, Table
 
 SHOWN = 10
 """Telling examples that are shown of each kind."""
@@ -37,6 +37,27 @@ def alpha_of(both: Sequence[tuple[float, float]]) -> float | None:
 
     value = krippendorff_alpha(list(zip(*both, strict=True)), "ordinal")
     return None if isinstance(value, Unmeasured) else round(value, 3)
+
+
+def panel_without_each(
+    sides: Iterable[str],
+    judges: Sequence[str],
+    values_of: Callable[[str, str | None], Sequence[float | None]],
+    columns: tuple[str, str],
+    what: str,
+) -> list[Table]:
+    """``values_of(side, judge)``: what the panel without that judge says of each example, None where it says nothing.
+    ``columns`` name the side and the mean, ``what`` is the mean in a sentence. None for a panel of one."""
+    if len(judges) < 2:
+        return []
+    rows: list[list[Cell]] = []
+    for side in sides:
+        for without in (None, *judges):
+            told = values_of(side, without)
+            values = [value for value in told if value is not None]
+            rows.append([side, without or "none", f"{len(values)} of {len(told)}", mean_of(values)])
+    note = f"The panel's {what} without one of its judges at a time: a result that hangs on one judge is that judge's."
+    return [Table.of("Panel without one judge", note, (columns[0], "left out", "scored", columns[1]), rows)]
 
 
 def prompt_table(text: str, note: str) -> Table:

@@ -10,7 +10,7 @@ from ...findings import Cell, Finding, Table
 from ..by_judge import Key
 from ..controls import KINDS, Control
 from ..judged_texts import Comparison
-from ..tables import SHOWN, alpha_of, mean_of, passed_of, prompt_table, short
+from ..tables import SHOWN, alpha_of, mean_of, panel_without_each, passed_of, prompt_table, short
 from .advice import advice
 from .components import People
 from .judgement import Judgement
@@ -75,16 +75,12 @@ def _longer(found: Judgement, one: Panelist, baseline: str) -> Iterable[float]:
 
 
 def _without_one(found: Judgement) -> list[Table]:
-    if len(found.counting) < 2:
-        return []
-    rows: list[list[Cell]] = []
-    for baseline in found.baselines:
-        for without in (None, *(one.address for one in found.counting)):
-            told = [found.of_panel(baseline, at, without) for at in range(len(found.tasks))]
-            wins = [one.win for one in told if isinstance(one, Verdict)]
-            rows.append([baseline, without or "none", f"{len(wins)} of {len(told)}", mean_of(wins)])
-    note = "The panel's win rate without one of its judges at a time: a result that hangs on one judge is that judge's."
-    return [Table.of("Panel without one judge", note, ("against", "left out", "scored", "win rate"), rows)]
+    def wins(baseline: str, without: str | None) -> list[float | None]:
+        told = (found.of_panel(baseline, at, without) for at in range(len(found.tasks)))
+        return [one.win if isinstance(one, Verdict) else None for one in told]
+
+    judges = [one.address for one in found.counting]
+    return panel_without_each(found.baselines, judges, wins, ("against", "win rate"), "win rate")
 
 
 def _agreement(found: Judgement) -> list[Table]:

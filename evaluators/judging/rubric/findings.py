@@ -9,7 +9,7 @@ from ...absent import Unmeasured
 from ...findings import Cell, Finding, Table
 from ..by_judge import Key
 from ..controls import Control
-from ..tables import SHOWN, alpha_of, mean_of, passed_of, prompt_table, short
+from ..tables import SHOWN, alpha_of, mean_of, panel_without_each, passed_of, prompt_table, short
 from ..tasks import baselines_of, in_drawn_order
 from .advice import advice
 from .judgement import KINDS, RubricJudgement, submission_of
@@ -79,16 +79,12 @@ def _on_controls(found: RubricJudgement) -> Table:
 
 
 def _without_one(found: RubricJudgement) -> list[Table]:
-    if len(found.counting) < 2:
-        return []
-    rows: list[list[Cell]] = []
-    for role in found.texts:
-        for without in (None, *(one.address for one in found.counting)):
-            told = [found.of_panel(role, at, without) for at in range(len(found.tasks))]
-            values = [one.value for one in told if isinstance(one, Score)]
-            rows.append([role, without or "none", f"{len(values)} of {len(told)}", mean_of(values)])
-    note = "The panel's mean without one of its judges at a time: a result that hangs on one judge is that judge's."
-    return [Table.of("Panel without one judge", note, ("answers of", "left out", "scored", "mean"), rows)]
+    def scores(role: str, without: str | None) -> list[float | None]:
+        told = (found.of_panel(role, at, without) for at in range(len(found.tasks)))
+        return [one.value if isinstance(one, Score) else None for one in told]
+
+    judges = [one.address for one in found.counting]
+    return panel_without_each(found.texts, judges, scores, ("answers of", "mean"), "mean")
 
 
 def _agreement(found: RubricJudgement) -> list[Table]:
