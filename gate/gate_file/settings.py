@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from finetune_gate.evaluators.datasets import DatasetSource
 from finetune_gate.evaluators.evaluator import Evaluator
@@ -41,24 +41,54 @@ DataEntry = Annotated[DatasetSource, BeforeValidator(_path_shorthand)]
 """A path, or a mapping with ``path`` and the columns that have a meaning."""
 
 
+OWN_TAGS = "finetune_gate."
+"""What keys of tags begin with that finetune-gate sets itself."""
+
+
+def _not_reserved(alias: str) -> str:
+    if alias.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", alias):
+        raise ValueError("a name that MLflow reserves; expected another, such as champion")
+    return alias
+
+
+AliasName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$"), AfterValidator(_not_reserved)]
+"""An alias as MLflow allows it."""
+
+
 class Promotion(_Section):
     """What a decision to promote changes in the registry."""
 
-    alias: str = Field(default="champion", pattern=r"^[A-Za-z0-9_-]{1,255}$", description="alias that is moved")
-
-    @field_validator("alias")
-    @classmethod
-    def _not_reserved(cls, alias: str) -> str:
-        if alias.lower() == "latest" or re.fullmatch(r"[vV][0-9]+", alias):
-            raise ValueError("a name that MLflow reserves; expected another, such as champion")
-        return alias
-
+    alias: AliasName = Field(default="champion", description="alias that is moved")
     stage: Literal["Staging", "Production"] | None = Field(
         default=None, description="legacy stage to move to as well, for registries that still use stages"
     )
     rejudge: int = Field(
         default=0, ge=0, le=10, description="how often to judge again, where the champion was moved while judging"
     )
+    approval: Literal["none", "required"] = Field(
+        default="none", description="required: what the rules would promote is held until a person approves it"
+    )
+
+
+class Triggers(_Section):
+    """Which versions ask to be gated, for `finetune-gate watch` and `serve`. Each is gated once by one gate file."""
+
+    new_versions: bool = Field(default=True, description="versions registered since the model is being watched")
+    stages: list[Literal["Staging", "Production", "Archived"]] = Field(
+        default=["Staging"], description="versions in one of these legacy stages"
+    )
+    aliases: list[AliasName] = Field(default=["candidate"], description="versions that one of these aliases points to")
+    tags: dict[str, str] = Field(
+        default={"gate": "requested"}, description='versions with one of these tags; "*" stands for any value'
+    )
+
+    @field_validator("tags")
+    @classmethod
+    def _not_our_own(cls, tags: dict[str, str]) -> dict[str, str]:
+        for key in tags:
+            if not key or key.startswith(OWN_TAGS):
+                raise ValueError(f"tag {key!r}; expected a tag that finetune-gate does not set itself")
+        return tags
 
 
 class EndpointSettings(_Section):
@@ -178,6 +208,7 @@ class GateFile(_Section):
     evaluators: list[dict[str, dict[str, object]]] = Field(min_length=1, description="what to measure")
     rules: list[Rule] = Field(min_length=1, description="what must hold")
     promotion: Promotion = Promotion()
+    triggers: Triggers = Triggers()
     execution: Execution = Execution()
     review: Reviewing = Reviewing()
     endpoints: dict[str, EndpointSettings] = Field(
