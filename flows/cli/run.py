@@ -18,12 +18,19 @@ from .progress import shown_progress
 if TYPE_CHECKING:
     from finetune_gate.gate.gate_file.settings import Execution
     from finetune_gate.gate.run import GateRequest, GateResult
+    from finetune_gate.gate.turns import Wish
+
+
+def trigger() -> str:
+    """What made this run, as far as the environment tells."""
+    return "github" if os.environ.get("GITHUB_ACTIONS") else "command line"
 
 
 @click.command()
 @gate_file_argument
 @version_option("Version under test")
 @click.option("--base", help="What it was fine-tuned from, instead of the gate file's.")
+@click.option("--once", is_flag=True, help="If this gate file has decided on the version already, show that decision.")
 @click.option("--dry-run", is_flag=True, help="Decide and report; change nothing in the registry.")
 @tracking_uri_option
 @click.option(
@@ -39,6 +46,7 @@ if TYPE_CHECKING:
     default=None,
     help="Walk the steps as a Prefect flow. Default: if PREFECT_API_URL is set, or a cluster is asked for.",
 )
+@click.option("--trigger", default=trigger, show_default="found out", help="What made this run, for the record.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every measurement, not only those that rules look at.")
@@ -46,15 +54,19 @@ def run(
     gate_file: Path,
     candidate: str,
     base: str | None,
+    once: bool,
     dry_run: bool,
     tracking_uri: str | None,
     out: Path,
     with_prefect: bool | None,
+    trigger: str,
     as_json: bool,
     quiet: bool,
     verbose: bool,
 ) -> None:
     """Gate a model version: promote, block or hold it.
+
+    A run of the same version under the same gate file that is under way anywhere is waited for, and its decision shown.
 
     Exit status: 0 promote, 1 block, 2 usage or configuration, 3 hold, 4 could not evaluate.
     """
@@ -72,10 +84,10 @@ def run(
         dry_run=dry_run,
         tracking_uri=tracking_uri,
         out=out,
-        trigger="command line",
+        trigger=trigger,
         actor=actor(),
     )
-    result = gate_candidate(request, with_prefect, quiet=quiet or as_json)
+    result = gate_candidate(request, with_prefect, wish="once" if once else "join", quiet=quiet or as_json)
     print_result(result, as_json=as_json, verbose=verbose)
     raise click.exceptions.Exit(EXIT[result.record.decision])
 
@@ -95,7 +107,7 @@ def _through_prefect(execution: Execution, wish: bool | None) -> bool:
     return True
 
 
-def gate_candidate(request: GateRequest, with_prefect: bool, *, quiet: bool) -> GateResult:
+def gate_candidate(request: GateRequest, with_prefect: bool, *, wish: Wish = "join", quiet: bool) -> GateResult:
     with shown_progress(quiet) as progress:
         if with_prefect:
             from finetune_gate.flows.ephemeral import prepare_ephemeral_server
@@ -103,15 +115,16 @@ def gate_candidate(request: GateRequest, with_prefect: bool, *, quiet: bool) -> 
             prepare_ephemeral_server()
             from finetune_gate.flows.gate_flow import run_as_flow
 
-            return run_as_flow(request)
-        from finetune_gate.gate.run import walk
+            return run_as_flow(request, wish)
+        from finetune_gate.gate.run import walk_in_turn
 
-        return walk(request, progress=progress)
+        return walk_in_turn(request, wish=wish, progress=progress)
 
 
 def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
     """The decision for a person, or for a machine."""
     from finetune_gate.gate.reports import print_record
+    from finetune_gate.gate.reports.inert import inert_text
     from finetune_gate.gate.run.states import RECORD_FILE, REPORT_FILE
 
     record = result.record
@@ -122,6 +135,8 @@ def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
         print_json(
             {
                 "decision": record.decision,
+                "decided_by": result.elsewhere or f"{record.run.actor} ({record.run.trigger})",
+                "evaluated": not result.elsewhere,
                 "exit_status": EXIT[record.decision],
                 "sentence": record.sentence,
                 "model": record.model,
@@ -143,6 +158,8 @@ def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
         )
         return
     print_record(record, verbose=verbose)
+    if result.elsewhere:
+        click.echo(f"Gated by {inert_text(result.elsewhere)}, not by this run")
     click.echo(f"Record   {result.folder / RECORD_FILE}")
     click.echo(f"Report   {result.folder / REPORT_FILE}")
     click.echo(f"MLflow   {result.run_url or result.address}")

@@ -7,7 +7,6 @@ Only ``mlflow_client`` imports mlflow, inside its functions.
 """
 
 from .ledger import Ledger, reconcile
-from .ledger_entries import is_ledger
 from .ledger_store import Author
 from .promotion import LedgerPromotion, Move, Promoter
 from .registry import Registry
@@ -22,6 +21,5 @@ __all__ = [
     "Promoter",
     "Registry",
     "Tracking",
-    "is_ledger",
     "reconcile",
 ]

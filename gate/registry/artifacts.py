@@ -5,8 +5,16 @@
 A location on this machine is used where it lies and never written to. Any other is downloaded into
 ``downloads/<first 16 hex digits of a hash of the address>``: no path is ever made from a name in the registry. A
 download appears under that name only once complete; one that is there already is used again when the listing (paths
-and sizes) is the same. Limit: files replaced at the source by others of the same sizes are not noticed then; whoever
-can do that can also change them after the decision, which is why the decision record holds their digest.
+and sizes) is the same.
+
+    with brought_anew(store, address, Path("downloads")) as folder:      # to see what lies at the source now
+        ...
+
+Limits. Files replaced at the source by others of the same sizes are not noticed by `bring`; right before a promotion
+they are brought anew, and compared by digest. What is replaced after that look, in the moment before the alias moves or
+any time later, is not noticed by a gate: the decision record holds the digest of what was judged. Nor are files on this
+machine that are replaced while they are read and put back before that look: give the account that runs gates a store
+that others cannot write to, or one that it downloads from.
 """
 
 from __future__ import annotations
@@ -19,7 +27,8 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
@@ -107,6 +116,15 @@ def bring(store: Connection, uri: str, downloads: Path, limits: Limits = DEFAULT
             if not _holds(target, wanted):
                 raise
     return target
+
+
+@contextmanager
+def brought_anew(store: Connection, uri: str, downloads: Path, limits: Limits = DEFAULT_LIMITS) -> Generator[Path]:
+    """As `bring`, without using a download again; what is downloaded lies below ``downloads``, and is deleted
+    afterwards. Raises NotInRegistry where there are no files any more."""
+    downloads.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="anew-", dir=downloads) as scratch:
+        yield bring(store, uri, Path(scratch), limits)
 
 
 def _listing(store: Connection, uri: str, limits: Limits) -> dict[str, int | None]:

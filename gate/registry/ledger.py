@@ -197,9 +197,14 @@ class Ledger:
 
 
 def reconcile(registry: Registry, model: str, author: Author | None = None) -> dict[str, Settled]:
-    """Settle every alias of ``model`` that its ledger knows: for a watcher, or by hand. Empty without a ledger."""
+    """Settle every alias of ``model`` that its ledger knows: for a watcher, or by hand. Empty without a ledger.
+
+    An alias whose moves count no longer, because an entry before them was deleted, is known as well.
+    """
     ledger = Ledger(registry, model, author)
-    return {alias: ledger.settle(alias) for alias in sorted(ledger.read().standings)}
+    entries = [row.entry for row in ledger.read().rows if row.entry]
+    known = {entry.alias for entry in entries if entry.kind != "refusal"}
+    return {alias: ledger.settle(alias) for alias in sorted(known)}
 
 
 def said(row: Row) -> str:

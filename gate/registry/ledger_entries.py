@@ -15,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .mlflow_types import VersionEntity
+from .own_models import own_name
 
 Kind = Literal["promotion", "rollback", "hand-made", "refusal"]
 """``hand-made``: somebody moved the alias outside the ledger, and this entry says so afterwards."""
@@ -44,28 +44,17 @@ SETTING_TAG: Final = "finetune_gate.setting."
 """With somebody's id behind it, on an entry: they have begun to carry its move out, or it is done."""
 
 DONE: Final = "done"
-PREFIX: Final = "finetune-gate.ledger."
 LATE_WRITE_S: Final = 600.0
 """How long after it began to carry out a move a process is thought to be able to set the alias still."""
 
-_MAX_NAME: Final = 256
-
 
 def ledger_name(model: str) -> str:
-    """The registered model that holds the ledger of ``model``: readable, and legal where ``model`` is.
+    """The registered model that holds the ledger of ``model``.
 
     >>> ledger_name("support-bot")
     'finetune-gate.ledger.support-bot'
     """
-    name = PREFIX + model
-    if len(name) <= _MAX_NAME:
-        return name
-    return f"{name[: _MAX_NAME - 17]}.{sha256(model.encode()).hexdigest()[:16]}"
-
-
-def is_ledger(name: str) -> bool:
-    """Whether the registered model ``name`` is a ledger, and no model: not to be listed, watched or gated."""
-    return name.startswith(PREFIX)
+    return own_name("ledger", model)
 
 
 class Entry(BaseModel):

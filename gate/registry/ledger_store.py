@@ -4,31 +4,25 @@
     found = store.read()
     row = store.append(Wanted("champion", "3", "7", found.standing("champion").generation), seen=found.head)
 
-A ledger is a registered model of its own, and an entry a version of it, whose tags are given in the creating call.
+An entry is a row of an `AppendOnly` list.
 """
 
 from __future__ import annotations
 
-import random
 import re
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from finetune_gate.evaluators.errors import Problem, RegistryError
-
+from .append_only import AppendOnly, Named
 from .ledger_entries import DONE, ENTRY_TAG, SETTING_TAG, Entry, Kind, Replayed, Row, ledger_name, replay
 from .ledger_words import description, ledger_description, title
-from .mlflow_client import Connection, NotInRegistry, error_code, plain
+from .mlflow_client import Connection, plain
+from .mlflow_types import VersionEntity
 
-PAGE: Final = 250
 MAX_REASON: Final = 500
-_MOST_ENTRIES: Final = 100_000
-_SOURCE: Final = "finetune-gate:/ledger"
-_CONTENDED: Final = ("TEMPORARILY_UNAVAILABLE", "INTERNAL_ERROR", "BAD_REQUEST", "RESOURCE_ALREADY_EXISTS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +54,14 @@ class LedgerStore:
     RegistryError."""
 
     def __init__(self, connection: Connection, model: str, author: Author, patience_s: float) -> None:
-        self.model, self.name = model, ledger_name(model)
-        self._connection, self._author, self._patience_s = connection, author, patience_s
+        self.model = model
+        self._author = author
+        named = Named(ledger_name(model), title(model), ledger_description(model), {"finetune_gate.ledger_of": model})
+        self._rows = AppendOnly(connection, named, patience_s)
 
     def read(self) -> Replayed:
         """The whole ledger, in pages; empty if there is none yet."""
-        quote = '"' if "'" in self.name else "'"
-        rows: list[Row] = []
-        token: str | None = None
-        with self._connection.doing(f"read the {title(self.model)}"):
-            while len(rows) < _MOST_ENTRIES:
-                page = self._connection.client.search_model_versions(
-                    f"name={quote}{self.name}{quote}",
-                    max_results=PAGE,
-                    order_by=["version_number ASC"],  # what is appended meanwhile is on the last page
-                    page_token=token,
-                )
-                rows.extend(Row.of(version) for version in page)
-                token = page.token
-                if not token:
-                    return replay(rows)
-        raise RegistryError(Problem(title(self.model), f"more than {_MOST_ENTRIES} entries", "a ledger to be read"))
+        return replay(Row.of(version) for version in self._rows.read())
 
     def append(self, wanted: Wanted, seen: int) -> Row:
         """The entry as it was written. ``seen``: the last one that the caller has read.
@@ -109,61 +90,24 @@ class LedgerStore:
         tags = {ENTRY_TAG: entry.model_dump_json()}
         if entry.kind != "refusal":
             tags[SETTING_TAG + entry.id] = DONE if by_hand else _begun()
-        number = self._create(entry, tags)
+        run = re.match(r"runs:/([0-9a-f]{32})/", entry.record_uri)
+        at_run = {"source": f"{run[0]}finetune_gate", "run_id": run[1]} if run else {}
+
+        def written(version: VersionEntity) -> bool:
+            found = Row.of(version).entry
+            return found is not None and found.id == entry.id
+
+        number = self._rows.append(tags, description(self.model, entry), written=written, **at_run)
         return Row(number, now_ms(), entry, {entry.id: None if by_hand else now_ms()})
 
     def say_begun(self, row: Row) -> str:
         """Say that the caller is about to carry out the move of ``row``; returns the id under which that was said."""
         key = uuid.uuid4().hex
-        self._say(row, key, _begun())
+        self._rows.note(row.number, SETTING_TAG + key, _begun())
         return key
 
     def say_done(self, row: Row, key: str) -> None:
-        self._say(row, key, DONE)
-
-    def _say(self, row: Row, key: str, what: str) -> None:
-        with self._connection.doing(f"note on entry {row.number} of the {title(self.model)}"):
-            self._connection.client.set_model_version_tag(self.name, str(row.number), SETTING_TAG + key, what)
-
-    def _create(self, entry: Entry, tags: Mapping[str, str]) -> int:
-        """The number of the new entry. Tried again among other writers; what was written although an error came back
-        is found by its id."""
-        run = re.match(r"runs:/([0-9a-f]{32})/", entry.record_uri)
-        until, pause = time.monotonic() + self._patience_s, 0.1
-        while True:
-            try:
-                with self._connection.doing(f"write to the {title(self.model)}"):
-                    made = self._connection.client.create_model_version(
-                        self.name,
-                        f"{run[0]}finetune_gate" if run else _SOURCE,
-                        run[1] if run else None,
-                        tags=dict(tags),
-                        description=description(self.model, entry),
-                        await_creation_for=0,
-                    )
-                return int(made.version)
-            except NotInRegistry:
-                if time.monotonic() > until:
-                    raise
-                self._open()
-            except RegistryError as error:
-                written = [row for row in self.read().rows if row.entry is not None and row.entry.id == entry.id]
-                if written:
-                    return written[0].number
-                if error_code(error) not in _CONTENDED or time.monotonic() > until:
-                    raise
-                time.sleep(pause * random.uniform(0.5, 1.5))
-                pause = min(pause * 2, 3.0)
-
-    def _open(self) -> None:
-        try:
-            with self._connection.doing(f"create the {title(self.model)}"):
-                self._connection.client.create_registered_model(
-                    self.name, tags={"finetune_gate.ledger_of": self.model}, description=ledger_description(self.model)
-                )
-        except RegistryError as error:
-            if error_code(error) != "RESOURCE_ALREADY_EXISTS":
-                raise
+        self._rows.note(row.number, SETTING_TAG + key, DONE)
 
 
 def now_ms() -> int:

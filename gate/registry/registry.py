@@ -21,10 +21,10 @@ from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError,
 from ..models.addresses import EndpointEntry, Servers
 from ..pins import ModelFiles, ModelPin, ModelSource, Pins, Role, identical_baselines
 from .base_model import Inspection, champion_adapts, claims_at, find_base
-from .ledger_entries import is_ledger
 from .locating import KINDS, Place, locate
 from .mlflow_client import Connection, NotInRegistry, connect, plain
 from .mlflow_types import ModelEntity
+from .own_models import is_own
 from .registered import INTENT_TAG, Intent, RegisteredVersion, parse_spelling
 
 _LISTED: Final = 10
@@ -254,11 +254,10 @@ class Registry:
             ) from error
 
     def _model(self, model: str, key: str) -> ModelEntity:
-        if is_ledger(model):
-            way_out = "name the model that it is the ledger of; `finetune-gate history` shows what is in it"
-            raise ConfigurationError(
-                Problem(f"{key} {model!r}", "that is a promotion ledger", "a registered model", way_out)
-            )
+        if is_own(model):
+            found = "that is one of finetune-gate's own lists, and holds no models"
+            way_out = "name the model that it is about; `finetune-gate history` shows what is in it"
+            raise ConfigurationError(Problem(f"{key} {model!r}", found, "a registered model", way_out))
         try:
             with self.connection.doing(f"read registered model {model!r}"):
                 return self.connection.client.get_registered_model(model)
@@ -281,7 +280,7 @@ class Registry:
         with self.connection.doing("list the registered models"):
             while len(names) < _MODELS_LOOKED_THROUGH:
                 page = self.connection.client.search_registered_models(max_results=500, page_token=token)
-                names += [entity.name for entity in page if not is_ledger(entity.name)]
+                names += [entity.name for entity in page if not is_own(entity.name)]
                 token = page.token
                 if not token:
                     break

@@ -1,7 +1,7 @@
 """What is kept of a run besides its record: the files that MLflow gets before anything is acted on.
 
 write_evidence(resolved, record, scored)
-evidence_files(resolved, record)     # ("scores.parquet", "findings.json", "ratings-people.jsonl")
+evidence_files(resolved, record)     # ("scores.parquet", "findings.json", "seen.json", "ratings-people.jsonl")
 """
 
 from __future__ import annotations
@@ -15,21 +15,26 @@ from finetune_gate.evaluators.evaluator import RatedEvaluator
 
 from ..record import DecisionRecord, write_bytes_atomically
 from .finding_files import write_findings
+from .reviewing import seen_in
 from .score_files import write_scores
-from .states import FINDINGS_FILE, SCORES_FILE, Resolved, Scored
+from .seen_files import write_seen
+from .states import FINDINGS_FILE, SCORES_FILE, SEEN_FILE, Resolved, Scored
 
 
 def evidence_files(resolved: Resolved, record: DecisionRecord) -> tuple[str, ...]:
     """Their names in the run's folder. Other datasets are the user's to keep; what people said is kept with what came
-    of it."""
+    of it, and what an approval would be of, where one is awaited."""
     found = () if record.findings is None else (FINDINGS_FILE,)
-    return (SCORES_FILE, *found, *_ratings(resolved))
+    seen = (SEEN_FILE,) if record.awaits_approval else ()
+    return (SCORES_FILE, *found, *seen, *_ratings(resolved))
 
 
 def write_evidence(resolved: Resolved, record: DecisionRecord, scored: Scored) -> None:
     write_scores(scored.table, resolved.folder / SCORES_FILE)
     if record.findings is not None:
         write_findings(scored.findings, resolved.folder / FINDINGS_FILE)
+    if record.awaits_approval:
+        write_seen(seen_in(resolved, scored.table), record.digest(), resolved.folder / SEEN_FILE)
     for file, dataset in _ratings(resolved).items():
         lines = (json.dumps(dict(example.row), ensure_ascii=False) for example in dataset.examples)
         write_bytes_atomically(resolved.folder / file, "".join(f"{line}\n" for line in lines).encode())

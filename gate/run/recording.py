@@ -46,6 +46,7 @@ def build_record(
         model=gate.file.model,
         decision=decided.decision.verdict,
         sentence=decided.decision.sentence,
+        awaits_approval=decided.decision.awaits_approval,
         rules=tuple(
             rule_record(result, decided.measured.rests_on[result.index]) for result in decided.decision.results
         ),
@@ -55,7 +56,9 @@ def build_record(
         ),
         champion_note=resolved.pins.champion_note,
         champion_moved=decided.circumstances.champion_moved,
+        files_changed=decided.circumstances.files_changed,
         review=review_record(decided.circumstances.review),
+        approval_required=decided.circumstances.approval_required,
         identical=resolved.identical,
         datasets=tuple(
             DatasetRecord(name=name, file=gate.file.data[name].path, digest=found.digest, rows=len(found.examples))
@@ -84,6 +87,7 @@ def build_record(
             usage=_usage_records(resolved.pins, answered),
             uses=dict(uses),
             budget=_budget_record(gate, answered),
+            gate_file=str(request.gate_file),
         ),
     )
 
@@ -138,6 +142,7 @@ def run_tags(record: DecisionRecord) -> dict[str, str]:
         "finetune_gate.reason": record.sentence,
         "finetune_gate.rule_metrics": ",".join(dict.fromkeys(rule.metric for rule in record.rules)),
         "finetune_gate.review": f"{record.review.verdict} by {record.review.reviewer}" if record.review else "",
+        "finetune_gate.awaits_approval": str(record.awaits_approval).lower(),
         "finetune_gate.dry_run": str(record.run.dry_run).lower(),
         "mlflow.note.content": record.sentence,
     }

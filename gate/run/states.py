@@ -25,6 +25,7 @@ from .seen import Seen
 RECORD_FILE = "decision-record.json"
 SCORES_FILE = "scores.parquet"
 FINDINGS_FILE = "findings.json"
+SEEN_FILE = "seen.json"
 REPORT_FILE = "report.html"
 MARKDOWN_FILE = "report.md"
 
@@ -35,8 +36,10 @@ class GateRequest:
 
     ``candidate`` is ``7``, ``@alias``, ``latest`` or a ``models:/`` URI. ``base`` overrides the gate file's.
     ``dry_run`` decides and reports, and changes nothing in the registry. ``out`` gets one folder per run.
-    ``trigger`` and ``actor`` go into the record. ``review`` is a person's, of an earlier decision to hold; an approval
-    counts as long as all is as it was ``seen`` then (None: whatever has changed).
+    ``trigger`` and ``actor`` go into the record, and so does ``candidate_origin``: how a version was found that is
+    given by number. ``review`` is a person's, of an earlier decision to hold; an approval
+    counts as long as all is as it was ``seen`` then (None: whatever has changed). ``approval``: hold what would be
+    promoted until a person approves it, even where the gate file does not ask for that.
     """
 
     gate_file: Path
@@ -48,8 +51,10 @@ class GateRequest:
     home: Path = field(default_factory=default_home)
     trigger: str = "library"
     actor: str = "unknown"
+    candidate_origin: str = ""
     review: Review | None = None
     seen: Seen | None = None
+    approval: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,8 @@ def resolve(request: GateRequest, downloads: Path, started: datetime, *, settle:
     )
     if request.base:
         pins = replace(pins, base=replace(pins.base, origin="command line"))
+    if request.candidate_origin:
+        pins = replace(pins, candidate=replace(pins.candidate, origin=request.candidate_origin))
     prices_of(gate.file, pins)  # refuses a model without a price before anything is asked
     alias_at = _alias_at(registry, gate, pins)
     key = run_key(request, gate, data, pins)
@@ -184,6 +186,8 @@ def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable) -> Deci
         identical=resolved.identical,
         today=resolved.today,
         review=review_that_counts(resolved, table),
+        review_waives=resolved.gate.file.review.wait == "hold",
+        approval_required=resolved.request.approval or resolved.gate.file.promotion.approval == "required",
     )
     measured = measure_gate(resolved.gate, table)
     return Decided(_decide(resolved, measured, circumstances), circumstances, measured, answers)
@@ -230,7 +234,7 @@ def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[s
         action = _action(move)
         if move.outcome == "stale":
             record = build_record(resolved, _decide_again(resolved, decided, move), scored, seconds, uses)
-    record = record.model_copy(update={"run": record.run.model_copy(update={"action": action})})
+    record = record.model_copy(update={"run": record.run.model_copy(update={"action": action, "run_id": run_id})})
     write_record(record, resolved.folder / RECORD_FILE)
     if not resolved.request.dry_run:
         promoter.note(

@@ -33,13 +33,15 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class GateResult:
     """The record, the folder with everything written about it, and its address in MLflow. ``seen`` is what a review of
-    the decision would count for."""
+    the decision would count for; ``elsewhere`` says who gated, where that was another run: nothing is reviewed here
+    then."""
 
     record: DecisionRecord
     folder: Path
     address: str
     run_url: str | None
     seen: Seen
+    elsewhere: str = ""
 
 
 class Via(Protocol):

@@ -106,7 +106,7 @@ def test_gates_rollback_and_history(workshop: Workshop) -> None:
     gate.write_text(gate.read_text().replace(f"model: {MODEL}", f"model: {ledger_name(MODEL)}"))
     refused = workshop.command("run", gate)
     assert refused.returncode == 2
-    assert "that is a promotion ledger" in refused.stderr
+    assert "own lists, and holds no models" in refused.stderr
 
 
 def test_a_champion_that_was_moved_meanwhile_is_compared_with_where_the_gate_file_asks(workshop: Workshop) -> None:

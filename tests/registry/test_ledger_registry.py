@@ -358,9 +358,9 @@ def test_a_refusal_is_written_once(three: Shop) -> None:
 
 def test_a_ledger_is_not_gated_nor_listed(three: Shop) -> None:
     promote(three, "3")
-    with pytest.raises(ConfigurationError, match="that is a promotion ledger"):
+    with pytest.raises(ConfigurationError, match="own lists, and holds no models"):
         three.registry.aliases(LEDGER)
-    with pytest.raises(ConfigurationError, match="that is a promotion ledger"):
+    with pytest.raises(ConfigurationError, match="own lists, and holds no models"):
         three.registry.resolve(LEDGER, "1", downloads=three.downloads)
     with pytest.raises(ConfigurationError) as caught:
         three.registry.aliases("suport-bot")

@@ -16,17 +16,16 @@ from finetune_gate.gate.registry.ledger_entries import (
     DONE,
     ENTRY_TAG,
     LATE_WRITE_S,
-    PREFIX,
     SETTING_TAG,
     Entry,
     Fate,
     Kind,
     Row,
     condition,
-    is_ledger,
     ledger_name,
     replay,
 )
+from finetune_gate.gate.registry.own_models import is_own
 
 NOW = 1_800_000_000_000
 
@@ -268,9 +267,9 @@ def test_what_is_no_entry(change: str | tuple[str, str]) -> None:
 
 def test_names() -> None:
     assert ledger_name("support-bot") == "finetune-gate.ledger.support-bot"
-    assert is_ledger(ledger_name("support-bot"))
-    assert not is_ledger("support-bot")
+    assert is_own(ledger_name("support-bot"))
+    assert not is_own("support-bot")
     long = ["m" * 256, "m" * 255, "m" * 254 + "x"]
     assert len({ledger_name(name) for name in long}) == 3
-    assert all(len(ledger_name(name)) <= 256 and is_ledger(ledger_name(name)) for name in long)
-    assert ledger_name("m" * (256 - len(PREFIX))) == PREFIX + "m" * (256 - len(PREFIX))
+    assert all(len(ledger_name(name)) <= 256 and is_own(ledger_name(name)) for name in long)
+    assert ledger_name("m" * 235) == "finetune-gate.ledger." + "m" * 235
