@@ -5,8 +5,8 @@
     python ledger_storm.py --server http://127.0.0.1:5000 --gates 6 --kills 2 --rounds 2
 
 In every round all gates are judged against the same champion, and then act at once, each for a version of its own;
-some are killed with SIGKILL before a write of theirs, chosen at random. Then somebody reconciles. Prints one line of
-JSON per round; ends with status 1 if anything was not as it must be. Every gate is a process.
+some are killed with SIGKILL, before a write of theirs or at a moment, both chosen at random. Then somebody reconciles.
+Prints one line of JSON per round; ends with status 1 if anything was not as it must be. Every gate is a process.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import os
 import random
 import shutil
 import signal
+import statistics
 import sys
 import tempfile
 import time
 import traceback
 import warnings
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -70,7 +72,7 @@ def gate(server: str, folder: Path, version: str, fatal: int | None) -> dict[str
     """What one gate does with the registry: pin, wait until all have, promote, note, finish."""
     registry = Registry.connect(server)
     author = Author(f"gate of version {version}", "storm")
-    generation = LedgerPromotion(registry, author).settle(MODEL, "champion")
+    generation = LedgerPromotion(registry, author).settle(MODEL, "champion").standing.generation
     serves = registry.alias_version(MODEL, "champion")
     (folder / f"ready-{version}").touch()
     while not (folder / "go").exists():
@@ -122,7 +124,7 @@ def settled(server: str) -> dict[str, Any]:
         production = client.get_latest_versions(MODEL, ["Production"])
     return {
         "took": took,
-        "deeds": [deed for one in done.values() for deed in one.deeds],
+        "deeds": [deed.said for one in done.values() for deed in one.deeds],
         "serves": registry.alias_version(MODEL, "champion"),
         "production": [str(version.version) for version in production],
         "generation": found.standing("champion").generation,
@@ -147,8 +149,25 @@ def prepared(server: str, versions: int) -> int:
     return 0
 
 
-def one_round(server: str, folder: Path, gates: int, kills: int, chance: random.Random) -> tuple[Any, list[str]]:
-    """What happened, and what was not as it must be."""
+def ended(children: Mapping[str, int], until: Mapping[str, float]) -> dict[str, int]:
+    """How every child ended. One that still runs at its moment of `until` (monotonic) is killed."""
+    ends: dict[str, int] = {}
+    while len(ends) < len(children):
+        for version in children.keys() - ends.keys():
+            pid, status = os.waitpid(children[version], os.WNOHANG)
+            if pid:
+                ends[version] = status
+            elif time.monotonic() > until.get(version, float("inf")):
+                os.kill(children[version], signal.SIGKILL)
+        time.sleep(0.02)
+    return ends
+
+
+def one_round(
+    server: str, folder: Path, gates: int, kills: int, chance: random.Random, longest: float
+) -> tuple[Any, list[str]]:
+    """What happened, and what was not as it must be. ``longest``: by when at the latest, after the start in seconds,
+    those are killed that are to be."""
     folder.mkdir()
     before = json.loads((folder.parent / "last.json").read_text())
     versions = [str(number) for number in chance.sample(range(1, gates + 2), gates + 1)]
@@ -167,8 +186,7 @@ def one_round(server: str, folder: Path, gates: int, kills: int, chance: random.
             time.sleep(0.05)
             assert time.monotonic() - begun < 300, "not all gates got ready"
         (folder / "go").touch()
-        for version, child in children.items():
-            ends[version] = waited(child)
+        ends = ended(children, {version: time.monotonic() + chance.uniform(0.0, longest) for version in fatal})
     finally:
         for version in children.keys() - ends.keys():
             os.kill(children[version], signal.SIGKILL)
@@ -205,6 +223,7 @@ def one_round(server: str, folder: Path, gates: int, kills: int, chance: random.
         "outcomes": dict(outcomes),
         "deeds": len(after["deeds"]),
         "reconcile_s": round(after["took"], 2),
+        "median_promote_s": round(statistics.median([answer["took"] for answer in answers] or [0.0]), 2),
         "slowest_promote_s": round(max((answer["took"] for answer in answers), default=0.0), 2),
         "fates": after["fates"],
         "wrong": wrong,
@@ -241,9 +260,10 @@ def main() -> int:
             server = stack.enter_context(mlflow_server(root, uri, python_path=os.environ.get("PYTHONPATH", "")))
         assert waited(forked(lambda: prepared(server, asked.gates + 1), root / "prepared")) == 0
         (root / "last.json").write_text(json.dumps({"serves": "1", "generation": 0, "head": 0}))
-        killed = 0
+        killed, longest = 0, 5.0
         for number in range(asked.rounds):
-            said, wrong = one_round(server, root / str(number), asked.gates, asked.kills, chance)
+            said, wrong = one_round(server, root / str(number), asked.gates, asked.kills, chance, longest)
+            longest = max(0.2, said["median_promote_s"] * 1.2)
             killed += said["killed"]
             bad += bool(wrong)
             print(json.dumps({"round": number, **said}), flush=True)

@@ -11,18 +11,25 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def mlflow_server(root: Path, database: str, *, python_path: str = "") -> Generator[str]:
-    """The address of a server that hands out artifacts itself; ``python_path``: where a database driver lies."""
-    port = free_port()
+def mlflow_server(
+    root: Path, database: str, *, python_path: str = "", environment: Mapping[str, str] | None = None, port: int = 0
+) -> Generator[str]:
+    """The address of a server that hands out artifacts itself; ``python_path``: where a database driver lies.
+    ``environment``: further settings of the server; ``port``: any where it is 0."""
+    port = port or free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", database, "--artifacts-destination", str(root / "files")]
     settings = {key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")}
-    settings |= {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    settings |= {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        **(environment or {}),
+    }
     if python_path:
         settings["PYTHONPATH"] = python_path
     with (root / "log").open("wb") as log:

@@ -29,7 +29,7 @@ def resolve(shop: Shop, candidate: str = "3") -> Pins:
 def promote(shop: Shop, candidate: str, registry: Registry | None = None) -> Move:
     """As a gate run does: settle, judge, act."""
     promoter = LedgerPromotion(registry or shop.registry, Author("octocat", "github"))
-    generation = promoter.settle(MODEL, "champion")
+    generation = promoter.settle(MODEL, "champion").standing.generation
     return promoter.promote(
         resolve(shop, candidate), "champion", None, "d" * 64, RECORD, generation=generation, reason="All passed."
     )
@@ -44,6 +44,10 @@ def entries(shop: Shop) -> list[tuple[str, str | None, str | None, Fate]]:
 
 def settle(shop: Shop) -> Settled:
     return Ledger(shop.registry, MODEL, Author("watcher", "watch")).settle("champion")
+
+
+def deeds(settled: Settled) -> list[str]:
+    return [deed.said for deed in settled.deeds]
 
 
 def serves(shop: Shop) -> str | None:
@@ -124,7 +128,7 @@ def test_our_own_half_move_is_completed(three: Shop, call: str) -> None:
         promote(three, "3", dies_at(three, call))
     assert serves(three) == "1"
     settled = settle(three)
-    assert settled.deeds == ("unfinished: champion: version 1 -> version 3",)
+    assert deeds(settled) == ["an earlier run's move was completed: champion: version 1 -> version 3"]
     assert (settled.found, serves(three)) == ("1", "3")
     assert entries(three) == [("promotion", "1", "3", "counts")]
     assert settle(three).deeds == ()
@@ -135,9 +139,9 @@ def test_killed_after_the_alias_was_set_and_before_it_was_said_to_be_done(three:
         promote(three, "3", dies_at(three, "set_model_version_tag", 2))
     assert serves(three) == "3"
     assert not Ledger(three.registry, MODEL).read().rows[0].done
-    assert settle(three).deeds == ("unfinished: champion: version 1 -> version 3",)
+    assert deeds(settle(three)) == ["an earlier run's move was completed: champion: version 1 -> version 3"]
     three.alias("champion", "1")
-    assert settle(three).deeds[0].startswith("hand-made: ")
+    assert deeds(settle(three))[0].startswith("a move by hand was written down: ")
 
 
 def test_moved_by_hand_to_another_version_while_our_own_move_was_half_done(three: Shop) -> None:
@@ -151,7 +155,7 @@ def test_moved_by_hand_to_another_version_while_our_own_move_was_half_done(three
 
 def test_moved_by_hand_while_a_gate_was_judging(three: Shop) -> None:
     promoter = LedgerPromotion(three.registry)
-    generation = promoter.settle(MODEL, "champion")
+    generation = promoter.settle(MODEL, "champion").standing.generation
     pins = resolve(three)
     three.alias("champion", "2")
     move = promoter.promote(pins, "champion", None, "d", RECORD, generation=generation)
@@ -163,7 +167,7 @@ def test_moved_away_and_back_while_a_gate_was_judging(three: Shop) -> None:
     """The version is the one it was judged against, and the generation is not."""
     promoter = LedgerPromotion(three.registry)
     promote(three, "1")
-    generation = promoter.settle(MODEL, "champion")
+    generation = promoter.settle(MODEL, "champion").standing.generation
     pins = resolve(three)
     promote(three, "2")
     promote(three, "1")
@@ -198,7 +202,7 @@ def test_a_writer_that_slept_and_died_right_after_it_had_set_the_alias(three: Sh
     with pytest.raises(Dead):
         promote(three, "3", watched(three, sleep))
     assert serves(three) == "3"
-    assert settle(three).deeds == ("late write: champion: version 3 -> version 2",)
+    assert deeds(settle(three)) == ["a write that came late was set right: champion -> version 2"]
     assert serves(three) == "2"
 
 
@@ -269,7 +273,9 @@ def test_an_error_that_says_nothing_about_whether_it_was_written(three: Shop, ap
 def test_a_deleted_champion_takes_its_alias_along(three: Shop) -> None:
     promote(three, "3")
     three.client.delete_model_version(MODEL, "3")
-    assert settle(three).deeds == ("hand-made: champion -> nothing: version 3 was deleted, and the alias went with it",)
+    assert deeds(settle(three)) == [
+        "a move by hand was written down: champion -> nothing: version 3 was deleted, and the alias went with it"
+    ]
     assert settle(three).standing.version is None
     assert promote(three, "2").outcome == "moved"
     assert serves(three) == "2"
@@ -290,7 +296,7 @@ def test_deleted_entries(three: Shop, deleted: list[str]) -> None:
     promote(three, "3")
     promote(three, "2")
     promoter = LedgerPromotion(three.registry)
-    generation = promoter.settle(MODEL, "champion")
+    generation = promoter.settle(MODEL, "champion").standing.generation
     pins = resolve(three)
     for number in deleted:
         three.client.delete_model_version(LEDGER, number)
@@ -396,7 +402,7 @@ def test_how_many_calls_a_gate_makes(three: Shop) -> None:
     calls: Counter[str] = Counter()
     registry = watched(three, lambda name: calls.update([name]))
     promoter = LedgerPromotion(registry, Author("octocat", "github"))
-    generation = promoter.settle(MODEL, "champion")
+    generation = promoter.settle(MODEL, "champion").standing.generation
     assert calls == {"search_model_versions": 1, "get_registered_model": 1}
     calls.clear()
     pins = resolve(three, "2")

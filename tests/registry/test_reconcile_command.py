@@ -101,7 +101,8 @@ def test_in_order_and_moved_by_hand(three: Shop) -> None:
     three.alias("champion", "2")
     alias = only_alias(three)
     assert (alias["outcome"], alias["found"], alias["version"]) == ("moved by hand", "2", "2")
-    assert alias["deeds"] == ["hand-made: champion -> version 2: the alias was moved outside the gate"]
+    why = "the alias was moved outside the gate"
+    assert alias["deeds"] == [f"a move by hand was written down: champion -> version 2: {why}"]
     assert three.registry.alias_version(MODEL, "champion") == "2"
     assert entries(three) == [("promotion", "octocat", "counts"), ("hand-made", "unknown", "counts")]
     assert only_alias(three)["outcome"] == "in order"
