@@ -36,11 +36,11 @@ SETTINGS: Final[Mapping[str, str]] = {
 }
 """Defaults for MLflow's environment settings, put in place by `connect` where the user has set none."""
 
-_FIRST_CALL: Final[Mapping[str, str]] = {
+_QUICK: Final[Mapping[str, str]] = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "8",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
 }
-"""Tighter, for the first call alone: a server that is not there is said within half a minute."""
+"""Tighter, for `quick_calls`: a server that is not there is said within half a minute."""
 
 E = TypeVar("E", bound=BaseException)
 
@@ -137,7 +137,7 @@ def connect(tracking_uri: str | None = None, registry_uri: str | None = None) ->
     with _mapped(f"MLflow at {public_uri(tracking)}", "connect"):
         found = MlflowClient(tracking_uri=tracking, registry_uri=registry_uri)
     store = Connection(cast("Client", found), tracking, registry)
-    with _settings_for_first_call():
+    with quick_calls():
         if registry.startswith(("http://", "https://")):
             with store.doing("connect"):
                 store.client.search_registered_models(max_results=1)
@@ -145,6 +145,17 @@ def connect(tracking_uri: str | None = None, registry_uri: str | None = None) ->
             with _mapped(f"MLflow at {public_uri(tracking)}", "connect"):
                 store.client.search_experiments(max_results=1)
     return store
+
+
+@contextmanager
+def quick_calls() -> Generator[None]:
+    """For calls whose failing shall be known soon: tighter settings in this process, where the user has set none."""
+    ours = [key for key in _QUICK if os.environ.get(key) == SETTINGS[key]]
+    os.environ.update({key: _QUICK[key] for key in ours})
+    try:
+        yield
+    finally:
+        os.environ.update({key: SETTINGS[key] for key in ours})
 
 
 def public_uri(uri: str) -> str:
@@ -199,17 +210,6 @@ def _refuse_no_database(uri: str) -> None:
                 way_out="set MLFLOW_TRACKING_URI to your MLflow server or database, or run where that file is",
             )
         )
-
-
-@contextmanager
-def _settings_for_first_call() -> Generator[None]:
-    before = {key: os.environ[key] for key in _FIRST_CALL}
-    ours = [key for key, value in before.items() if value == SETTINGS[key]]
-    os.environ.update({key: _FIRST_CALL[key] for key in ours})
-    try:
-        yield
-    finally:
-        os.environ.update({key: before[key] for key in ours})
 
 
 @contextmanager

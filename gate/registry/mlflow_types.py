@@ -72,6 +72,23 @@ class LoggedModel(Protocol):
     params: Mapping[str, str]
 
 
+class WebhookEntity(Protocol):
+    """Each of ``events`` is written as ``model_version.created``."""
+
+    webhook_id: str
+    name: str
+    url: str
+    events: Sequence[object]
+    status: object
+
+
+class WebhookTestResult(Protocol):
+    """``response_status`` is None where the event was not answered."""
+
+    response_status: int | None
+    error_message: str | None
+
+
 class Page(Protocol[T_co]):
     """One page of a listing; ``token`` asks for the next."""
 
@@ -117,6 +134,22 @@ class Client(Protocol):
     def transition_model_version_stage(
         self, name: str, version: str, stage: str, archive_existing_versions: bool = ...
     ) -> VersionEntity: ...
+    def list_webhooks(self, max_results: int | None = ..., page_token: str | None = ...) -> Page[WebhookEntity]: ...
+    def create_webhook(
+        self, name: str, url: str, events: list[str], description: str | None = ..., secret: str | None = ...
+    ) -> WebhookEntity: ...
+    def update_webhook(
+        self,
+        webhook_id: str,
+        *,
+        name: str | None = ...,
+        url: str | None = ...,
+        events: list[str] | None = ...,
+        secret: str | None = ...,
+        status: str | None = ...,
+    ) -> WebhookEntity: ...
+    def delete_webhook(self, webhook_id: str) -> None: ...
+    def test_webhook(self, webhook_id: str, event: str | None = ...) -> WebhookTestResult: ...
     def get_logged_model(self, model_id: str) -> LoggedModel: ...
     def search_logged_models(self, experiment_ids: list[str], filter_string: str) -> Page[LoggedModel]: ...
     def get_run(self, run_id: str) -> RunEntity: ...
