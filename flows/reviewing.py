@@ -1,4 +1,5 @@
-"""Waiting for people: a flow run that comes to hold is suspended until somebody says what is to become of it.
+"""Waiting for people: a flow run that holds, or may promote only what somebody has approved, is suspended until a
+person says what is to become of it.
 
     so_far = waits_so_far()                     # empty where this flow run has not waited yet
     request = continued(request, so_far)        # the candidate of the first walk, and the review, where one was given
@@ -21,6 +22,7 @@ from typing import Any, Final, Literal, cast
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from finetune_gate.flows.artifacts import artifact_key
+from finetune_gate.gate.approval import approve_command
 from finetune_gate.gate.deciding import Review
 from finetune_gate.gate.gate_file.settings import Reviewing
 from finetune_gate.gate.reports.review_request import render_review_request
@@ -116,15 +118,16 @@ def continued(request: GateRequest, so_far: SoFar) -> GateRequest:
 
 
 def wait_for_review(result: GateResult, request: GateRequest, so_far: SoFar) -> None:
-    """Suspend this flow run, where the gate file wants that and it can be; return where it ends as it is.
+    """Suspend this flow run, where it holds for a person and can be resumed; return where it ends as it is.
 
     Prefect's ``Pause`` is raised where it waits: the process ends. ``request`` is the one that came to ``result``.
     """
     from prefect import get_run_logger
+    from prefect.runtime import flow_run
 
     record = result.record
     settings = Reviewing.model_validate(record.gate_file.settings["review"])
-    if record.decision != "hold" or settings.wait != "hold":
+    if not record.awaits_approval and (record.decision != "hold" or settings.wait != "hold"):
         return
     now = datetime.now(UTC)
     until = so_far.wait.until if so_far.wait is not None else now + timedelta(hours=settings.hours)
@@ -133,7 +136,11 @@ def wait_for_review(result: GateResult, request: GateRequest, so_far: SoFar) -> 
         obstacle = f"the time for a review ended {until:%Y-%m-%d %H:%M %Z}"
     candidate = record.role("candidate")
     if obstacle is not None or candidate is None or candidate.version is None:
-        get_run_logger().warning(f"hold is final here, nobody is waited for: {obstacle or 'no version is held'}")
+        command = approve_command(record)
+        instead = f"; it can be approved all the same: {command}" if command else ""
+        get_run_logger().warning(
+            f"hold is final here, nobody is waited for: {obstacle or 'no version is held'}{instead}"
+        )
         return
     wait = Wait(
         candidate=candidate.version, base=_pinned_base(result, request), until=until, seen={**result.seen.parts}
@@ -143,6 +150,7 @@ def wait_for_review(result: GateResult, request: GateRequest, so_far: SoFar) -> 
         gate_file=str(request.gate_file),
         report=result.run_url or result.address,
         until=until,
+        flow_run=str(flow_run.id),
         remarks=_why_again(result, so_far),
     )
     _show(text, record.model, until)
@@ -194,6 +202,8 @@ def _cannot_wait() -> str | None:
 
 def _no_use(result: GateResult, request: GateRequest) -> str | None:
     """Why there is nothing to say for a reviewer."""
+    if result.elsewhere:
+        return f"it was gated by {result.elsewhere}, and whoever reviews it is asked there"
     if request.dry_run:
         return "it is a dry run"
     if result.record.identical:

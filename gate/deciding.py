@@ -23,7 +23,7 @@ Verdict = Literal["promote", "block", "hold"]
 
 promote   every blocking rule passed, at least one of them by measurement
 block     a blocking rule failed
-hold      neither: something is inconclusive or unmeasured, or there is nothing to promote
+hold      neither: something is inconclusive or unmeasured, there is nothing to promote, or nobody has approved yet
 """
 
 Outcome = Literal["passed", "failed", "inconclusive", "unmeasured", "waived"]
@@ -89,8 +89,9 @@ class Required:
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a person said of a decision to hold. ``approve`` answers for every rule that is not settled, as a waiver
-    does; rules that failed stay failed. ``block`` blocks. There is no default."""
+    """What a person said of a decision to hold. ``approve`` is the approval where one is required, and where a review
+    waives, it answers for every rule that is not settled, as a waiver does; rules that failed stay failed. ``block``
+    blocks. There is no default."""
 
     verdict: Literal["approve", "block"]
     reviewer: str
@@ -103,24 +104,31 @@ class Circumstances:
 
     ``identical`` names baselines whose files are the candidate's own. ``has_champion`` is False for a first model.
     ``today`` is the day on which waivers are judged, pinned when the run started. ``champion_moved`` says where the
-    champion alias was found just before promotion, if that was no longer where it pointed when the run began.
-    ``review`` is a person's, where one was asked for and given.
+    champion alias was found just before promotion, if that was no longer where it pointed when the run began;
+    ``files_changed`` how the candidate's files then differed from those that were judged, if they did.
+    ``review`` is a person's, where one was asked for and given; ``review_waives``: an approval answers for rules that
+    are not settled. ``approval_required``: what would be promoted is held until a person approves it.
     """
 
     has_champion: bool
     identical: tuple[str, ...]
     today: date
     champion_moved: str | None = None
+    files_changed: str | None = None
     review: Review | None = None
+    review_waives: bool = False
+    approval_required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """``verdict`` with one sentence for people, and every rule's result in the order of the gate file."""
+    """``verdict`` with one sentence for people, and every rule's result in the order of the gate file.
+    ``awaits_approval``: it is held for nothing but the approval that is required."""
 
     verdict: Verdict
     sentence: str
     results: tuple[RuleResult, ...]
+    awaits_approval: bool = False
 
 
 def decide(
@@ -151,10 +159,18 @@ def decide(
     passed = [result for result in blocking if result.outcome == "passed"]
     if not passed:
         return Decision("hold", "Hold: no blocking rule passed by measurement.", results)
+    if circumstances.files_changed is not None:
+        way_out = "see who writes there, and gate it again"
+        sentence = f"Hold: every blocking rule passed, but meanwhile {circumstances.files_changed}; {way_out}."
+        return Decision("hold", sentence, results)
     if circumstances.champion_moved is not None:
         sentence = f"Hold: every blocking rule passed, but meanwhile {circumstances.champion_moved}; gate it again."
         return Decision("hold", sentence, results)
-    return Decision("promote", _promoted(passed, results, circumstances), results)
+    proof = _proof(passed, results, circumstances)
+    if circumstances.approval_required and (review is None or review.verdict != "approve"):
+        sentence = f"Hold: {proof}; promotion waits for a person's approval."
+        return Decision("hold", sentence, results, awaits_approval=True)
+    return Decision("promote", f"Promote: {proof}.", results)
 
 
 def _judge(
@@ -184,7 +200,7 @@ def _judge(
         sentence = f"{sentence}; the waiver of {waiver.owner} expired on {waiver.expires}"
     review = circumstances.review
     unsettled = rule.severity == "block" and outcome in ("inconclusive", "unmeasured")
-    if unsettled and review is not None and review.verdict == "approve":
+    if unsettled and circumstances.review_waives and review is not None and review.verdict == "approve":
         return RuleResult(index, rule, "waived", checks, f"{sentence}; {_reviewed(review)}")
     return RuleResult(index, rule, outcome, checks, sentence)
 
@@ -299,11 +315,12 @@ def _sentence(verdict: str, results: Sequence[RuleResult]) -> str:
     return f"{verdict}: {results[0].sentence}{more}."
 
 
-def _promoted(passed: Sequence[RuleResult], results: Sequence[RuleResult], circumstances: Circumstances) -> str:
+def _proof(passed: Sequence[RuleResult], results: Sequence[RuleResult], circumstances: Circumstances) -> str:
+    """What a promotion rests on."""
     blocking = [result for result in results if result.rule.severity == "block"]
     waived = len(blocking) - len(passed)
     warned = sum(result.rule.severity == "warn" and result.outcome != "passed" for result in results)
-    parts = [f"Promote: {len(passed)} of {len(blocking)} blocking rules passed"]
+    parts = [f"{len(passed)} of {len(blocking)} blocking rules passed"]
     if waived:
         parts.append(f"{waived} waived")
     if warned:
@@ -312,4 +329,4 @@ def _promoted(passed: Sequence[RuleResult], results: Sequence[RuleResult], circu
         parts.append(_reviewed(circumstances.review))
     if not circumstances.has_champion:
         parts.append("first model, judged against its base alone")
-    return "; ".join(parts) + "."
+    return "; ".join(parts)

@@ -166,9 +166,10 @@ class FindingsRecord(_Part):
 
 
 class ActionRecord(_Part):
-    """What acting on the decision changed. ``outcome`` none: nothing was to be changed; dry_run: nothing could be."""
+    """What acting on the decision changed. ``outcome`` none: nothing was to be changed; dry_run: nothing could be;
+    stale: the champion was another by then; digest_changed: the candidate's files were others by then."""
 
-    outcome: Literal["moved", "already_there", "stale", "none", "dry_run"]
+    outcome: Literal["moved", "already_there", "stale", "digest_changed", "none", "dry_run"]
     alias: str
     before: str | None
     after: str | None
@@ -200,7 +201,9 @@ class BudgetRecord(_Part):
 class RunRecord(_Part):
     """What happened to be so when the decision was made. Not part of the evidence, nor of the digest. ``asked``,
     ``stored`` and ``usage`` are by role, and for judges by their address. ``uses``, by dataset: how many earlier
-    gates of this model came to a decision on the same file."""
+    gates of this model came to a decision on the same file. ``gate_file``: its path, as it was given. ``run_id``: the
+    MLflow run that keeps the record. ``settled``: what was found unfinished about the alias, or moved by hand, when the
+    run began, and what was done about it."""
 
     key: str
     trigger: str
@@ -216,6 +219,9 @@ class RunRecord(_Part):
     uses: dict[str, int] = Field(default_factory=dict[str, int])
     budget: BudgetRecord | None = None
     action: ActionRecord | None = None
+    gate_file: str | None = None
+    run_id: str | None = None
+    settled: tuple[str, ...] = ()
 
 
 class ReviewRecord(_Part):
@@ -227,18 +233,23 @@ class ReviewRecord(_Part):
 
 
 class DecisionRecord(_Part):
-    """``decision`` and the ground it stands on. ``today`` is the day on which waivers were judged."""
+    """``decision`` and the ground it stands on. ``today`` is the day on which waivers were judged.
+    ``approval_required``: what the rules would promote is held until a person approves it; ``awaits_approval``: it is
+    held for nothing else."""
 
     schema_: Annotated[Literal["finetune-gate/decision-record/v1"], Field(alias="schema")] = SCHEMA
     model: str
     decision: Verdict
     sentence: str
+    awaits_approval: bool = False
     rules: tuple[RuleRecord, ...]
     measurements: tuple[MeasurementRecord, ...]
     models: tuple[ModelRecord, ...]
     champion_note: str
     champion_moved: str | None = None
+    files_changed: str | None = None
     review: ReviewRecord | None = None
+    approval_required: bool = False
     identical: tuple[str, ...]
     datasets: tuple[DatasetRecord, ...]
     evaluators: tuple[EvaluatorRecord, ...]
@@ -259,10 +270,17 @@ class DecisionRecord(_Part):
         return canonical_json(self.model_dump(mode="json"))
 
     def digest(self) -> str:
-        """SHA-256 of the canonical JSON without ``run``, models' ``origin``, and ``today`` where no waiver needs it."""
+        """SHA-256 of the canonical JSON without ``run``, models' ``origin``, and ``today`` where no waiver needs it.
+
+        What is said of approvals, and of files that changed, is left out where there is nothing to say: a record keeps
+        the digest that it had before there were any.
+        """
         evidence = self.model_dump(mode="json", exclude={"run": True, "models": {"__all__": {"origin"}}})
         if not any(rule.settings.get("waiver") for rule in self.rules):
             del evidence["today"]
+        for name in ("approval_required", "awaits_approval", "files_changed"):
+            if not evidence[name]:
+                del evidence[name]
         return hashlib.sha256(canonical_json(evidence)).hexdigest()
 
 

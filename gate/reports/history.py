@@ -5,15 +5,22 @@ Path("history.html").write_text(render_history("support-bot", decisions), encodi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ..history import PastDecision, PastMove, became_of
 from .html import page_environment, page_style
+from .rows import DECISION_MARKS
 
-WIDTH, HEIGHT = 720, 180
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 14, 30
+WIDTH, HEIGHT = 560, 190
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 20, 16, 34
+_MOST_LABELS = 10
 LINES = ("candidate", "base", "champion")
+
+_MARKS: Final = dict[str, str](DECISION_MARKS.items())
+_TONES: Final[Mapping[str, str]] = {"promote": "passed", "block": "failed", "hold": "inconclusive"}
+"""Mark and style of a decision; a tag that says anything else has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +44,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class HistoryPlot:
-    """A metric over the gates, oldest on the left. All places are pixels of a picture ``WIDTH`` by ``HEIGHT``."""
+    """A metric over the gates, oldest on the left. All places are pixels of a picture ``WIDTH`` by ``HEIGHT``.
+    ``newest`` is what the newest gate measured of its candidate, "" where it measured nothing."""
 
     metric: str
+    newest: str
     lines: tuple[Line, ...]
     ticks: tuple[tuple[float, str], ...]
     versions: tuple[tuple[float, str], ...]
@@ -80,12 +89,20 @@ def history_plot(decisions: Sequence[PastDecision], metric: str) -> HistoryPlot 
         )
         if points:
             lines.append(Line(role, _path([None if v is None else (x(at), y(v)) for at, v in enumerate(line)]), points))
-    every = max(1, -(-len(decisions) // 12))
+    every = max(1, -(-len(decisions) // _MOST_LABELS))
     versions = tuple((x(at), f"v{one.version}") for at, one in enumerate(decisions) if at % every == 0)
     ticks = tuple((y(value), f"{value:.3g}") for value in dict.fromkeys((min(found), max(found))))
     first, last = (next((v for v in order if v is not None), None) for order in _ways(values["candidate"]))
     said = "" if first is None or last is None else f" The candidate's went from {first:.4g} to {last:.4g}."
-    return HistoryPlot(metric, tuple(lines), ticks, versions, f"{metric} over {len(decisions)} gates.{said}")
+    last = values["candidate"][-1]
+    return HistoryPlot(
+        metric,
+        "" if last is None else f"{last:.4g}",
+        tuple(lines),
+        ticks,
+        versions,
+        f"{metric} over {len(decisions)} gates.{said}",
+    )
 
 
 def render_history(
@@ -96,7 +113,7 @@ def render_history(
     return page_environment().get_template("history.html").render(
         css=page_style(),
         model=model,
-        decisions=list(reversed(decisions)),
+        decisions=[(one, _MARKS.get(one.decision, ""), _TONES.get(one.decision, "")) for one in reversed(decisions)],
         moves=[(one, became_of(one)) for one in reversed(moves)],
         plots=[plot for plot in plots if plot is not None],
         width=WIDTH,

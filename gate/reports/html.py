@@ -21,6 +21,7 @@ from finetune_gate.evaluators.scores import ScoreTable
 from ..limits import amount_text
 from ..progress import duration_text
 from ..record import DecisionRecord
+from .awaiting import state_of
 from .found import drawn
 from .inert import spelled_out
 from .markdown import RECORD_FILE
@@ -60,6 +61,7 @@ def render_html(record: DecisionRecord, scores: ScoreTable | None = None, findin
         share_text=share_text,
         record=record,
         decision_mark=DECISION_MARKS[record.decision],
+        state=state_of(record),
         reason=reason_of(record),
         remarks=remarks_of(record),
         summary=summary_of(record),

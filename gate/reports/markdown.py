@@ -12,6 +12,8 @@ import re
 from urllib.parse import urlsplit
 
 from ..record import DecisionRecord
+from .awaiting import state_of
+from .beginning import beginning_sentence
 from .inert import inert_text
 from .rows import (
     DECISION_MARKS,
@@ -40,7 +42,7 @@ def render_markdown(record: DecisionRecord, *, report_address: str | None = None
     baselines = baselines_of(record)
     rows = rows_of_rules(record)
     blocks = [
-        f"## {DECISION_MARKS[record.decision]} {record.decision.capitalize()}: {_headline(record)}",
+        f"## {DECISION_MARKS[record.decision]} {state_of(record).capitalize()}: {_headline(record)}",
         _paragraph(reason_of(record)),
         *(f"**{prose(remark)}**" for remark in remarks_of(record)),
         f"{summary_of(record)}.",
@@ -57,6 +59,8 @@ def render_markdown(record: DecisionRecord, *, report_address: str | None = None
     ]
     if (spending := spending_sentence(record)) is not None:
         blocks.append(prose(spending))
+    if (beginning := beginning_sentence(record)) is not None:
+        blocks.append(prose(beginning, limit=1000))
     if record.role("champion") is None:
         blocks.append(f"No champion: {prose(record.champion_note or 'none')}.")
     blocks += ["### Look again", *_again(record, report_address)]

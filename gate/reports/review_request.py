@@ -1,6 +1,6 @@
-"""What a person is asked where a decision to hold waits for them: markdown, for Prefect's form and artifacts.
+"""What a person is asked where a hold, or a promotion, waits for them: markdown, for Prefect's form and artifacts.
 
-    render_review_request(record, gate_file="gate.yaml", report="runs:/4f0c/...", until=until, remarks=())
+    render_review_request(record, gate_file="gate.yaml", report="runs:/4f0c/...", until=until, flow_run="0d5e...")
 
 Foreign text in it is as inert as in `render_markdown`.
 """
@@ -12,17 +12,25 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ..record import DecisionRecord, RuleRecord
+from .awaiting import state_of
 from .markdown import address_link, code, fenced, prose
-from .rows import DECISION_MARKS, OUTCOME_MARKS, reason_of, remarks_of
+from .rows import DECISION_MARKS, OUTCOME_MARKS, other_remarks, reason_of
 
 _MOST_RULES = 12
 
 
 def render_review_request(
-    record: DecisionRecord, *, gate_file: str, report: str, until: datetime, remarks: Sequence[str] = ()
+    record: DecisionRecord,
+    *,
+    gate_file: str,
+    report: str,
+    until: datetime,
+    flow_run: str = "RUN",
+    remarks: Sequence[str] = (),
 ) -> str:
-    """The decision, what is open, and what each verdict does. ``report`` is the address of the full report;
-    ``remarks`` say why somebody is asked again, where they are. Short, and without tables: Prefect's form is narrow."""
+    """The decision, what is open, and what each verdict does. ``report`` is the address of the full report,
+    ``flow_run`` the id of the run that waits; ``remarks`` say why somebody is asked again, where they are. Short, and
+    without tables: Prefect's form is narrow."""
     candidate = record.role("candidate")
     label = candidate.label if candidate else record.model
     version = candidate.version if candidate else None
@@ -30,8 +38,8 @@ def render_review_request(
     blocking = [rule for rule in record.rules if rule.severity == "block"]
     open_rules = [rule for rule in blocking if rule.outcome not in ("passed", "waived")]
     blocks = [
-        f"## {DECISION_MARKS[record.decision]} {record.decision.capitalize()}: {code(label)}",
-        *(f"**{prose(remark)}**" for remark in (*remarks, *remarks_of(record))),
+        f"## {DECISION_MARKS[record.decision]} {state_of(record).capitalize()}: {code(label)}",
+        *(f"**{prose(remark)}**" for remark in (*remarks, *other_remarks(record))),
     ]
     if open_rules:
         blocks += [f"Not settled, of {len(blocking)} blocking rules:", _open(open_rules)]
@@ -45,9 +53,11 @@ def render_review_request(
         blocks += [f"{prose(', '.join(people))} waits for people to rate the answers:", fenced(command, "sh")]
     blocks += [
         "What you can say:",  # without a paragraph between them, two lists are one
-        _verdicts(label, obstacle=approval_obstacle(record), rate=bool(people)),
+        _verdicts(record, label, rate=bool(people)),
         f"Open until **{end.day} {end:%B %Y, %H:%M} UTC**. After that this run fails, as never resumed, and "
         f"{code(label)} stays on hold. Name and reason go into the decision record as you type them.",
+        "From a terminal:",
+        fenced(f'finetune-gate approve {shlex.quote(flow_run)} --reason "WHY"', "sh"),
         f"All numbers are among the artifacts of this run. Report: {address_link(report)}",
     ]
     return "\n\n".join(blocks) + "\n"
@@ -62,6 +72,8 @@ def approval_obstacle(record: DecisionRecord) -> str | None:
         return "a blocking rule failed"
     if "passed" not in outcomes:
         return "no blocking rule has passed by measurement"
+    if record.files_changed is not None:
+        return "its files were changed after they were judged"
     if record.champion_moved is not None:
         return "it was judged against another champion than serves now"
     return None
@@ -83,12 +95,25 @@ def _waits_for_ratings(record: DecisionRecord, rules: Sequence[RuleRecord]) -> l
     return [title for title in human if any(rule.metric.startswith(f"{title}.") for rule in rules)]
 
 
-def _verdicts(label: str, *, obstacle: str | None, rate: bool) -> str:
+def _verdicts(record: DecisionRecord, label: str, *, rate: bool) -> str:
+    obstacle = approval_obstacle(record)
+    answers_for = "" if record.awaits_approval else "; you answer for what is not settled"
     approve = (
         f"is not enough to promote {code(label)}: {prose(obstacle)}"
         if obstacle
-        else f"promotes {code(label)}; you answer for what is not settled. It counts for what is shown here: if "
+        else f"promotes {code(label)} {prose(_replaced(record))}{answers_for}. It counts for what is shown here: if "
         "something has changed by then, you are asked again"
     )
     again = "gates it again, with gate file and data as they are then" + (": choose this after rating" if rate else "")
     return "\n".join((f"- **approve** {approve}", f"- **block** blocks {code(label)}", f"- **look again** {again}"))
+
+
+def _replaced(record: DecisionRecord) -> str:
+    """What the promotion alias points to until then."""
+    candidate, champion, action = record.role("candidate"), record.role("champion"), record.run.action
+    before = action.before if action is not None else champion.version if champion is not None else None
+    if before is None:
+        return "as the first version that serves"
+    if candidate is not None and before == candidate.version:
+        return "once more: it serves already"
+    return f"in place of version {before}"

@@ -17,6 +17,7 @@ from ..deciding import Outcome, Verdict
 from ..history import WORN, chance_of_luck
 from ..kinship import kin_of_judges, kinship_warning
 from ..record import CheckRecord, DecisionRecord, EstimateRecord, MeasuredRecord, MeasurementRecord, RuleRecord
+from .awaiting import approval_remarks
 from .numbers import Scale, bound_text, reason_text, scale_for
 from .spending import unasked_remarks
 
@@ -131,6 +132,11 @@ def reason_of(record: DecisionRecord) -> str:
 
 def remarks_of(record: DecisionRecord) -> tuple[str, ...]:
     """What must be said right beside the decision."""
+    return (*approval_remarks(record), *other_remarks(record))
+
+
+def other_remarks(record: DecisionRecord) -> tuple[str, ...]:
+    """Those that do not say how an approval is given: the form in which one is given says that itself."""
     remarks = [f"The candidate's files are identical to the {role}'s." for role in record.identical]
     if record.run.dry_run:
         remarks.append("Dry run: whatever was decided, nothing was changed in the registry.")

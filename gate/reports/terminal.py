@@ -22,6 +22,8 @@ from rich.text import Text
 
 from ..deciding import Outcome
 from ..record import DecisionRecord
+from .awaiting import state_of
+from .beginning import beginning_sentence
 from .inert import inert_text
 from .rows import (
     ASCII_MARKS,
@@ -148,6 +150,8 @@ class _Verdict:
         )
         if (spending := spending_sentence(self.record)) is not None:
             yield Padding(Text(inert_text(spending), style="dim"), (1, 2, 0, 2))
+        if (beginning := beginning_sentence(self.record)) is not None:
+            yield Padding(Text(inert_text(beginning, limit=1000), style="dim"), (1, 2, 0, 2))
 
 
 def _print(screen: Console, record: DecisionRecord, verbose: bool) -> None:
@@ -165,7 +169,8 @@ def _bounded(width: int) -> int:
 def _headline(record: DecisionRecord, plain: bool) -> Panel:
     style = _STYLES[record.decision]
     mark = _mark(DECISION_MARKS[record.decision], plain)
-    head = Text.assemble((f"{mark} {record.decision.upper()}", style), f"  {inert_text(record.model, limit=200)}")
+    state = state_of(record).replace(record.decision, record.decision.upper(), 1)
+    head = Text.assemble((f"{mark} {state}", style), f"  {inert_text(record.model, limit=200)}")
     models = Table.grid(padding=(0, 2))
     models.add_column(style="dim", no_wrap=True)
     models.add_column(overflow="fold")

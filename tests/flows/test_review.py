@@ -7,16 +7,13 @@ import subprocess
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from prefect_house import Server, served, waited
+from review_desk import ANA, inputs_of, record_of, say, settled
 from workshop import MODEL, OPEN, PASSES, Workshop, copy_workshop
 
-from finetune_gate.gate.record import DecisionRecord, read_record
-
 pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.slow, pytest.mark.timeout(900)]
-ANA = {"reviewer": "Ana Ruiz", "reason": "the open bound is a formality, see OPS-12"}
 WAITS = "review: {wait: hold, hours: 24}"
 API_GATE = """
 model: tiny-router
@@ -49,33 +46,6 @@ def house(server: Server, original: Workshop) -> Server:
     holdout = (original.folder / "holdout.jsonl").read_bytes()
     (server.workshop.folder / "holdout.jsonl").write_bytes(holdout)
     return server
-
-
-def inputs_of(house: Server, run: Any) -> dict[str, Any]:
-    found = house.call(f"/flow_runs/{run['id']}/input/filter", {"prefix": "", "limit": 100})
-    return {one["key"]: json.loads(one["value"]) for one in found}
-
-
-def say(house: Server, run: Any, **form: str) -> Any:
-    """Fill in the form and send it. How the server takes it: ACCEPT, REJECT or ABORT."""
-    return house.call(f"/flow_runs/{run['id']}/resume", {"run_input": form})
-
-
-def settled(house: Server, run: Any) -> Any:
-    """The run as it is once it has ended, or is suspended with its form and without a process."""
-    found = house.settled(run)
-    if found["state_type"] == "PAUSED":
-        form = found["state"]["state_details"]["run_input_keyset"]["description"]
-        waited(lambda: form in inputs_of(house, run), "the form")  # Prefect writes it after the state
-    waited(lambda: not house.processes(), "the process to end")
-    return found
-
-
-def record_of(house: Server, version: str) -> DecisionRecord:
-    digest = house.workshop.tags(version)["finetune_gate.record_digest"]
-    every = (house.workshop.folder / ".finetune-gate").glob("*/decision-record.json")
-    (found,) = [record for record in map(read_record, every) if record.digest() == digest]
-    return found
 
 
 def test_an_approval_goes_on_from_there_with_the_same_version_and_asks_no_model_again(
@@ -145,7 +115,7 @@ def test_an_approval_goes_on_from_there_with_the_same_version_and_asks_no_model_
 
 def test_an_answer_without_a_name_is_asked_again_and_a_block_blocks(house: Server) -> None:
     gate = house.workshop.gate(PASSES, OPEN, name="block.yaml", extra=WAITS)
-    run = settled(house, house.start(gate_file=str(gate), candidate="2"))
+    run = settled(house, house.start(gate_file=str(gate), version="2"))
     assert say(house, run, verdict="approve", reviewer="...", reason="?")["status"] == "ACCEPT"
     run = settled(house, run)
     assert run["state_name"] == "Suspended"
@@ -163,7 +133,7 @@ def test_an_answer_without_a_name_is_asked_again_and_a_block_blocks(house: Serve
 
 def test_an_approval_of_something_else_is_none_and_looking_again_reads_what_is_there_now(house: Server) -> None:
     gate = house.workshop.gate(PASSES, OPEN, name="look.yaml", extra=WAITS)
-    run = settled(house, house.start(gate_file=str(gate), candidate="2"))
+    run = settled(house, house.start(gate_file=str(gate), version="2"))
     with (house.workshop.folder / "holdout.jsonl").open("a") as holdout:
         holdout.write(json.dumps({"id": "late", "text": "One more", "label": "parcel", "category": "a"}) + "\n")
     say(house, run, verdict="approve", **ANA)
@@ -212,7 +182,7 @@ def test_what_is_started_again_after_it_was_resumed_acts_once(house: Server) -> 
 
 def test_a_wait_that_nobody_ends_fails_and_moves_nothing(house: Server) -> None:
     gate = house.workshop.gate(PASSES, OPEN, name="late.yaml", extra="review: {wait: hold, hours: 0.001}")
-    run = settled(house, house.start(gate_file=str(gate), candidate="2"))
+    run = settled(house, house.start(gate_file=str(gate), version="2"))
     if run["state_type"] == "PAUSED":
         run = house.ended(run)
     assert run["state_type"] == "FAILED"
@@ -228,7 +198,7 @@ def test_a_wait_that_nobody_ends_fails_and_moves_nothing(house: Server) -> None:
 
 def test_a_dry_run_waits_for_nobody(house: Server) -> None:
     gate = house.workshop.gate(PASSES, OPEN, name="dry.yaml", extra=WAITS)
-    run = settled(house, house.start(gate_file=str(gate), candidate="2", dry_run=True))
+    run = settled(house, house.start(gate_file=str(gate), version="2", dry_run=True))
     assert run["state_type"] == "COMPLETED"
     assert inputs_of(house, run) == {}
 

@@ -19,7 +19,7 @@ from finetune_gate.gate.deciding import Circumstances, Decision, Required, Revie
 from finetune_gate.gate.gate_file import Rule
 
 TODAY = date(2026, 6, 1)
-USUAL = Circumstances(has_champion=True, identical=(), today=TODAY)
+USUAL = Circumstances(has_champion=True, identical=(), today=TODAY, review_waives=True)
 ABSENT = Unmeasured("the judge crashed")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sample_records import HOSTILE, record_of
 from test_report_html import ALLOWED, Page
@@ -10,6 +12,7 @@ from finetune_gate.gate.history import chance_of_luck, decisions_of, earlier_use
 from finetune_gate.gate.registry import PastRun
 from finetune_gate.gate.reports.history import history_plot, plotted_metrics, render_history
 from finetune_gate.gate.reports.rows import remarks_of
+from finetune_gate.gate.run.recording import run_tags
 
 
 def past_run(version: int, decision: str = "promote", said: str = "Promote: fine.", **metrics: float) -> PastRun:
@@ -58,9 +61,29 @@ def test_the_page_is_whole_whatever_the_number_of_gates(count: int) -> None:
 
 def test_hostile_tags_stay_text() -> None:
     runs = [past_run(1, HOSTILE, HOSTILE, classification_dot_accuracy=0.5)]
+    own = {f"finetune_gate.{key}": HOSTILE for key in ("trigger", "actor", "review", "version")}
+    runs = [replace(runs[0], tags={**runs[0].tags, **own})]
     page = Page(render_history(HOSTILE, decisions_of(runs), ["classification.accuracy"]))
     assert {tag for tag, _ in page.elements} <= {*ALLOWED, "path"}
     assert not [name for _, attributes in page.elements for name in attributes if name.startswith("on")]
+
+
+def test_who_made_a_gate_from_which_trigger_and_who_reviewed_it_is_shown() -> None:
+    said = {"trigger": "webhook", "actor": "mlflow.example", "review": "approve by Ana Ruiz", "awaits_approval": "true"}
+    tags = {f"finetune_gate.{key}": value for key, value in said.items()}
+    old, new = past_run(1), past_run(2, "hold")
+    (first, second) = decisions_of([old, replace(new, tags={**new.tags, **tags})])
+    assert (first.trigger, first.actor, first.review, first.awaits_approval) == ("", "", "", False)
+    assert (second.trigger, second.actor, second.review) == ("webhook", "mlflow.example", "approve by Ana Ruiz")
+    text = Page(render_history("support-bot", [first, second])).text
+    for shown in ("not recorded", "By mlflow.example", "webhook", "Review: approve by Ana Ruiz", "awaits approval"):
+        assert shown in text
+
+
+def test_a_record_tells_mlflow_who_made_the_run_and_why() -> None:
+    record = record_of("promote")
+    tags = run_tags(record)
+    assert (tags["finetune_gate.trigger"], tags["finetune_gate.actor"]) == (record.run.trigger, record.run.actor)
 
 
 def test_other_gates_on_the_same_file_are_counted_once_each() -> None:
