@@ -1,4 +1,4 @@
-"""A real Prefect server, and beside it a process that serves the gate as the deployment ``evaluation_gate/gate``."""
+"""A real Prefect server, and beside it `finetune-gate deployments`, which serves ``evaluation_gate/gate``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,42 @@ ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 @dataclass(frozen=True, slots=True)
 class Server:
     """A Prefect server, and a workshop on which the deployment ``evaluation_gate/gate`` works. ``serving`` holds the id
-    of the process that serves it."""
+    of the process that serves it. Logs are in ``home``."""
 
     api: str
     workshop: Workshop
+    home: Path
     serving: list[int]
+    started: list[subprocess.Popen[bytes]]
+
+    def env(self) -> dict[str, str]:
+        """Of everything that works with this server."""
+        return {
+            **os.environ,
+            "PREFECT_HOME": str(self.home / "home"),
+            "PREFECT_API_URL": self.api,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_RUNNER_POLL_FREQUENCY": "1",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            "MLFLOW_TRACKING_URI": self.workshop.uri,
+            "FINETUNE_GATE_HOME": str(self.workshop.folder / "home"),
+        }
+
+    def begin(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        """Start a process that is ended with the server; its output is in ``NAME.log``."""
+        log = (self.home / f"{name}.log").open("wb")
+        process = subprocess.Popen(
+            command, env=self.env(), cwd=self.workshop.folder, stdout=log, stderr=log, start_new_session=True
+        )
+        self.started.append(process)
+        return process
+
+    def serve(self, *options: str) -> subprocess.Popen[bytes]:
+        """`finetune-gate deployments` with ``options``."""
+        process = self.begin("serve", sys.executable, "-m", "finetune_gate.flows.cli", "deployments", *options)
+        self.serving[:] = [process.pid]
+        waited(lambda: self.call("/deployments/name/evaluation_gate/gate"), "the deployment")
+        return process
 
     def processes(self) -> list[psutil.Process]:
         """Of flow runs that are running: the serving process spawns one for each."""
@@ -53,9 +84,13 @@ class Server:
 
     def start(self, **parameters: object) -> Any:
         """Create a flow run with these parameters, as the UI does."""
-        deployment = self.call("/deployments/name/evaluation_gate/gate")
-        wanted = {"parameters": parameters, "idempotency_key": str(uuid4())}
-        return self.call(f"/deployments/{deployment['id']}/create_flow_run", wanted)
+        return self.create("evaluation_gate/gate", str(uuid4()), **parameters)
+
+    def create(self, deployment: str, key: str, **parameters: object) -> Any:
+        """Create a flow run, unless there is one of this key."""
+        found = self.call(f"/deployments/name/{deployment}")
+        wanted = {"parameters": parameters, "idempotency_key": key}
+        return self.call(f"/deployments/{found['id']}/create_flow_run", wanted)
 
     def run(self, **parameters: object) -> Any:
         """Start a flow run and wait for its end."""
@@ -80,6 +115,10 @@ class Server:
         body = {"flow_runs": {"id": {"any_": [run["id"]]}}, "sort": "EXPECTED_START_TIME_ASC"}
         return [task["name"] for task in self.call("/task_runs/filter", body)]
 
+    def logs(self, run: Any) -> str:
+        body = {"logs": {"flow_run_id": {"any_": [run["id"]]}}, "sort": "TIMESTAMP_ASC", "limit": 200}
+        return "\n".join(line["message"] for line in self.call("/logs/filter", body))
+
     def artifacts(self, run: Any) -> dict[str, Any]:
         found = self.call("/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"]]}}})
         return {artifact["key"]: artifact for artifact in found if artifact["key"]}
@@ -92,7 +131,7 @@ def _command(process: psutil.Process) -> list[str]:
         return []
 
 
-def waited(ready: Callable[[], Any], what: str, seconds: float = 180) -> Any:
+def waited(ready: Callable[[], Any], what: str, seconds: float = 180, every: float = 0.5) -> Any:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         try:
@@ -100,43 +139,44 @@ def waited(ready: Callable[[], Any], what: str, seconds: float = 180) -> Any:
                 return found
         except OSError:
             pass
-        time.sleep(0.5)
+        time.sleep(every)
     raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
 @contextmanager
-def served(workshop: Workshop, home: Path) -> Generator[Server]:
-    """Server and deployment, working in ``workshop``; ended with the context. Their logs are in ``home``."""
+def opened(workshop: Workshop, home: Path) -> Generator[Server]:
+    """A server that nothing serves a deployment to; ended with the context, and with all that `Server.begin` began."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    api = f"http://127.0.0.1:{port}/api"
-    env = {
-        **os.environ,
-        "PREFECT_HOME": str(home / "home"),
-        "PREFECT_API_URL": api,
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_RUNNER_POLL_FREQUENCY": "1",
-        "MLFLOW_TRACKING_URI": workshop.uri,
-        "FINETUNE_GATE_HOME": str(workshop.folder / "home"),
-    }
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(name: str, *command: str) -> int:
-        log = (home / f"{name}.log").open("wb")
-        started.append(
-            subprocess.Popen(command, env=env, cwd=workshop.folder, stdout=log, stderr=log, start_new_session=True)
-        )
-        return started[-1].pid
-
+    found = Server(f"http://127.0.0.1:{port}/api", workshop, home, [], [])
     try:
-        start("server", sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
-        found = Server(api, workshop, [])
+        command = ("-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port))
+        found.begin("server", sys.executable, *command)
         waited(lambda: found.call("/health"), "the Prefect server")
-        found.serving.append(start("serve", sys.executable, "-m", "finetune_gate.flows.gate_flow"))
-        waited(lambda: found.call("/deployments/name/evaluation_gate/gate"), "the deployment")
         yield found
     finally:
-        for process in reversed(started):
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(20)
+        for process in reversed(found.started):
+            _end(process)
+
+
+@contextmanager
+def served(workshop: Workshop, home: Path, *options: str) -> Generator[Server]:
+    """Server and deployment, working in ``workshop``. ``options`` are those of `finetune-gate deployments`."""
+    with opened(workshop, home) as found:
+        found.serve(*options)
+        yield found
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """With all that it started, which may be in sessions of its own."""
+    try:
+        every = psutil.Process(process.pid).children(recursive=True)
+    except psutil.Error:
+        every = []
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    for child in every:
+        with suppress(psutil.Error):
+            child.kill()
+    process.wait(20)

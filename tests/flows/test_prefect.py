@@ -33,7 +33,7 @@ def record_of(server: Server, version: str) -> DecisionRecord:
 
 def test_the_same_gate_gives_the_same_decision_from_the_ui(server: Server, original: Workshop, tmp_path: Path) -> None:
     rules = (PASSES, "{metric: classification.f1_macro, min: 0.99, severity: warn}")
-    run = server.run(gate_file=str(server.workshop.gate(*rules)), candidate="1")
+    run = server.run(gate_file=str(server.workshop.gate(*rules)), version="1")
     assert run["state_type"] == "COMPLETED"
     assert run["name"] == f"{MODEL} 1"
     assert server.tasks(run) == STEPS
@@ -55,13 +55,13 @@ def test_the_same_gate_gives_the_same_decision_from_the_ui(server: Server, origi
 
 
 def test_a_block_is_a_completed_run_that_moved_nothing(server: Server) -> None:
-    run = server.run(gate_file=str(server.workshop.gate(FAILS, name="fails.yaml")), candidate="2")
+    run = server.run(gate_file=str(server.workshop.gate(FAILS, name="fails.yaml")), version="2")
     assert run["state_type"] == "COMPLETED"
     assert server.workshop.tags("2")["finetune_gate.decision"] == "block"
     assert server.workshop.champion() in (None, "1")
 
 
 def test_what_cannot_be_judged_is_a_failed_run_with_the_message(server: Server) -> None:
-    run = server.run(gate_file=str(server.workshop.gate(PASSES, name="again.yaml")), candidate="99")
+    run = server.run(gate_file=str(server.workshop.gate(PASSES, name="again.yaml")), version="99")
     assert run["state_type"] == "FAILED"
     assert "99" in run["state"]["message"]
