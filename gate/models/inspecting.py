@@ -1,7 +1,7 @@
 """From a version's folder to what can be asked: files that are loaded here, a model behind an API, or Python code.
 
     source = inspect_model(Path("downloads/support-bot-3"), trust_code=False, servers=Servers())
-    inspect_again(source)    # later: the digest of what lies there now
+    inspect_again(pin)       # later: the digest of what lies there now
 
 Only data is read, whatever the version holds.
 """
@@ -55,15 +55,16 @@ def inspect_model(
     return inspect_model_files(root, allow_files=allow_files)
 
 
-def inspect_again(pin: ModelPin) -> str:
-    """The digest of the files that lie where ``pin`` found them, to compare with ``pin.files.files_digest``: equal
-    unless one was added, removed or changed. A model that is an address alone has no files to change.
+def inspect_again(pin: ModelPin, at: Path | None = None) -> str:
+    """The digest of the files that lie where ``pin`` found them, or in folder ``at``, to compare with
+    ``pin.files.files_digest``: equal unless one was added, removed or changed. A model that is an address alone has no
+    files to change.
 
-    Raises ModelFilesError where they can no longer be listed.
+    Raises ModelFilesError where they can no longer be listed, OSError where they can no longer be read.
     """
     if pin.files.root is None:
         return pin.files.files_digest
-    manifest = list_files(pin.files.root)
+    manifest = list_files(at or pin.files.root)
     return digest_files(manifest, hash_files(manifest))
 
 

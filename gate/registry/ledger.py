@@ -21,9 +21,9 @@ from typing import Final, Literal
 
 from finetune_gate.evaluators.errors import Problem, RegistryError
 
-from .ledger_entries import Entry, Replayed, Row, Standing, at_version, condition
+from .ledger_entries import Condition, Entry, Replayed, Row, Standing, at_version, condition
 from .ledger_store import Author, LedgerStore, Wanted, now_ms
-from .ledger_words import why_by_hand
+from .ledger_words import completed, set_right, why_by_hand, written_down
 from .mlflow_client import NotInRegistry
 from .registered import INTENT_TAG, Intent
 from .registry import Registry
@@ -33,14 +33,22 @@ _JUST_MS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
+class Deed:
+    """What was done about an alias in some ``condition``, and the same in words."""
+
+    condition: Condition
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """An alias that is where its ledger says. ``found``: where it pointed at first. ``deeds``: what was done about
-    it, in words."""
+    it since."""
 
     replayed: Replayed
     standing: Standing
     found: str | None
-    deeds: tuple[str, ...] = ()
+    deeds: tuple[Deed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +89,7 @@ class Ledger:
     def settle(self, alias: str, *, own: str = "") -> Settled:
         """Bring ``alias`` and ledger together: complete a move that counts and was not carried out, set right a write
         that came late, and write down a move that was made by hand. ``own``: id of an entry of the caller's."""
-        begun, deeds = time.monotonic(), list[str]()
+        begun, deeds = time.monotonic(), list[Deed]()
         first: list[str | None] = []
         sure = False  # a move by hand is written down once it was seen twice
         while True:
@@ -110,13 +118,14 @@ class Ledger:
             gone = standing.version is not None and not self._exists(standing.version)
             if state != "hand-made" and not gone and standing.move is not None:
                 self._carry_out(standing.move, serves)
-                deeds.append(f"{state}: {said(standing.move)}")
+                entry = _entry(standing.move)
+                deeds.append(Deed(state, set_right(entry) if state == "late write" else completed(entry)))
             elif sure or gone:
                 why = why_by_hand(standing, serves, gone=gone, unfinished=state != "hand-made")
                 self._store.append(
                     Wanted(alias, standing.version, serves, standing.generation, "hand-made", why), replayed.head
                 )
-                deeds.append(f"hand-made: {alias} -> {at_version(serves)}: {why}")
+                deeds.append(Deed("hand-made", written_down(alias, serves, why)))
             sure = state == "hand-made" and not sure
 
     def move(self, wanted: Wanted, settled: Settled) -> Made:
@@ -205,10 +214,6 @@ def reconcile(registry: Registry, model: str, author: Author | None = None) -> d
     entries = [row.entry for row in ledger.read().rows if row.entry]
     known = {entry.alias for entry in entries if entry.kind != "refusal"}
     return {alias: ledger.settle(alias) for alias in sorted(known)}
-
-
-def said(row: Row) -> str:
-    return _entry(row).said()
 
 
 def _entry(row: Row) -> Entry:

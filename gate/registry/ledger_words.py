@@ -50,6 +50,22 @@ def why_by_hand(standing: Standing, serves: str | None, *, gone: bool, unfinishe
     return "the alias was moved outside the gate"
 
 
+def completed(entry: Entry) -> str:
+    """What to say of a move that was found unfinished, and was carried out."""
+    whose = "a rollback that was interrupted" if entry.kind == "rollback" else "an earlier run's move"
+    return f"{whose} was completed: {entry.said()}"
+
+
+def set_right(entry: Entry) -> str:
+    """What to say of an alias that a process set late, to where an earlier move led, and that is back at ``entry``."""
+    return f"a write that came late was set right: {entry.alias} -> {at_version(entry.after)}"
+
+
+def written_down(alias: str, serves: str | None, why: str) -> str:
+    """What to say of a move that was made by hand."""
+    return f"a move by hand was written down: {alias} -> {at_version(serves)}: {why}"
+
+
 def _escaped(text: str) -> str:
     """Markdown of others' words must stay words."""
     return "".join(f"\\{char}" if char in r"\`*_{}[]<>()#+-.!|~&" else char for char in text)

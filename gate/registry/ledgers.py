@@ -8,13 +8,14 @@ for model in models_with_ledgers(registry):
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem, RegistryError
 
 from .ledger import Settled, reconcile
-from .ledger_entries import ledger_name
+from .ledger_entries import Condition, ledger_name
 from .ledger_store import Author
 from .mlflow_types import ModelEntity
 from .registry import Registry
@@ -28,7 +29,8 @@ set right      a process that woke up late had set it back
 moved by hand  it was moved outside the ledger: that is written down, and the alias stays where it was found
 """
 
-_OUTCOMES: Final[dict[str, Outcome]] = {
+_OUTCOMES: Final[Mapping[Condition, Outcome]] = {
+    "settled": "in order",
     "unfinished": "completed",
     "late write": "set right",
     "hand-made": "moved by hand",
@@ -89,8 +91,9 @@ def reconciled(registry: Registry, model: str, author: Author | None = None) -> 
 
 
 def _alias(alias: str, settled: Settled) -> ReconciledAlias:
-    outcome: Outcome = _OUTCOMES[settled.deeds[-1].partition(":")[0]] if settled.deeds else "in order"
-    return ReconciledAlias(alias, outcome, settled.found, settled.standing.version, settled.deeds)
+    outcome: Outcome = _OUTCOMES[settled.deeds[-1].condition] if settled.deeds else "in order"
+    said = tuple(deed.said for deed in settled.deeds)
+    return ReconciledAlias(alias, outcome, settled.found, settled.standing.version, said)
 
 
 def _model_of(entity: ModelEntity) -> str | None:

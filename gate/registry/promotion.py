@@ -1,7 +1,7 @@
 """Move what the gate decided into the registry, so that being killed at any moment leaves nothing half done for good.
 
     promoter = LedgerPromotion(registry, Author("octocat", "github"))
-    generation = promoter.settle("support-bot", "champion")          # before anything is judged
+    generation = promoter.settle("support-bot", "champion").standing.generation      # before anything is judged
     move = promoter.promote(pins, "champion", None, digest, "runs:/4f0c/...", generation=generation)
     promoter.note(pins, "promote", "All 5 blocking rules passed.", "runs:/4f0c/...", digest)
     promoter.finish(pins)
@@ -89,9 +89,9 @@ class LedgerPromotion:
         self._deadline_s = deadline_s
         self._writer = Writer(registry, deadline_s)
 
-    def settle(self, model: str, alias: str) -> int:
-        """Bring alias and ledger together, and say at which generation they are."""
-        return self._ledger(model).settle(alias).standing.generation
+    def settle(self, model: str, alias: str) -> Settled:
+        """Bring alias and ledger together, and say where they are and what was done."""
+        return self._ledger(model).settle(alias)
 
     def promote(
         self,

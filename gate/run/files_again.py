@@ -20,7 +20,7 @@ def files_changed(resolved: Resolved, progress: Progress) -> str | None:
     """How the candidate's files differ from those that were judged; None where they do not.
 
     They are looked up in the registry as whoever serves the version would: files on this machine are hashed where they
-    lie, others are downloaded once more, hashed, and deleted. Raises RegistryError where it cannot be told: the registry
+    lie, others are downloaded once more, hashed, and deleted. Raises RegistryError where that cannot be told: registry
     or the store does not answer, or a file is there and cannot be read.
     """
     pin, registry = resolved.pins.candidate, resolved.registry

@@ -88,6 +88,7 @@ def build_record(
             uses=dict(uses),
             budget=_budget_record(gate, answered),
             gate_file=str(request.gate_file),
+            settled=resolved.settled,
         ),
     )
 
@@ -144,6 +145,8 @@ def run_tags(record: DecisionRecord) -> dict[str, str]:
         "finetune_gate.review": f"{record.review.verdict} by {record.review.reviewer}" if record.review else "",
         "finetune_gate.awaits_approval": str(record.awaits_approval).lower(),
         "finetune_gate.dry_run": str(record.run.dry_run).lower(),
+        "finetune_gate.trigger": record.run.trigger,
+        "finetune_gate.actor": record.run.actor,
         "mlflow.note.content": record.sentence,
     }
 

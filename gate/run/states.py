@@ -62,7 +62,8 @@ class Resolved:
     """Everything a run is about, pinned.
 
     ``alias_at`` is the version that the promotion alias may be moved away from, and ``generation`` the last move in the
-    promotion ledger then: judged against another, nothing moves.
+    promotion ledger then: judged against another, nothing moves. ``settled`` says what was found unfinished then, or
+    moved by hand, and what was done about it. ``downloads``: where files from elsewhere lie until the run ends.
     ``key`` names the run: equal pins, gate file and data make an equal key.
     """
 
@@ -74,10 +75,12 @@ class Resolved:
     identical: tuple[Role, ...]
     alias_at: str | None
     generation: int
+    settled: tuple[str, ...]
     key: str
     today: date
     started: datetime
     folder: Path
+    downloads: Path
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem
+from finetune_gate.evaluators.errors import ConfigurationError, Problem
 from finetune_gate.evaluators.evaluator import ExplainedEvaluator, JudgedEvaluator
 from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
@@ -20,22 +20,23 @@ from ..deciding import decide as decide_rules
 from ..gate_file import Gate, load_data, load_gate_file
 from ..history import earlier_uses
 from ..models import open_models
-from ..models.inspecting import inspect_again
 from ..models.protocol import Model
 from ..pins import Pins, Role, identical_baselines
-from ..progress import Progress
+from ..progress import Progress, Silent
 from ..record import ActionRecord, read_record, write_bytes_atomically, write_record
 from ..registry import Author, LedgerPromotion, Move, Promoter, Registry, Tracking
 from ..registry.registered import Spelling, parse_spelling
 from ..reports import render_html, render_markdown
 from .answering import Asking, answer_plan
 from .evidence import evidence_files, write_evidence
+from .files_again import files_changed
 from .measuring import Measured, measure_gate
 from .plan import Plan, make_plan
 from .prices import prices_of
 from .recording import build_record, mlflow_metrics, run_key, run_name, run_params, run_tags
 from .reviewing import review_that_counts
 from .shards import RunOn
+from .standing import left_unpublished, settle_aloud, telling_where_the_alias_is
 from .states import (
     MARKDOWN_FILE,
     RECORD_FILE,
@@ -49,13 +50,20 @@ from .states import (
 )
 
 
-def resolve(request: GateRequest, downloads: Path, started: datetime, *, settle: bool = False) -> Resolved:
+def resolve(
+    request: GateRequest,
+    downloads: Path,
+    started: datetime,
+    *,
+    settle: bool = False,
+    progress: Progress | None = None,
+) -> Resolved:
     """Pin gate file, data and models. Nothing later asks the registry what is latest. ``settle``: bring alias and
-    promotion ledger together first, so that an earlier move that was interrupted is complete."""
+    promotion ledger together first, so that an earlier move that was interrupted is complete; ``progress`` is told."""
     gate = load_gate_file(request.gate_file)
     data = load_data(gate)
     registry = Registry.connect(request.tracking_uri)
-    generation = _promoter(registry, request).settle(gate.file.model, gate.file.promotion.alias) if settle else 0
+    settled = settle_aloud(_promoter(registry, request), gate, progress or Silent()) if settle else None
     pins = registry.resolve(
         gate.file.model,
         request.candidate,
@@ -73,6 +81,9 @@ def resolve(request: GateRequest, downloads: Path, started: datetime, *, settle:
         pins = replace(pins, candidate=replace(pins.candidate, origin=request.candidate_origin))
     prices_of(gate.file, pins)  # refuses a model without a price before anything is asked
     alias_at = _alias_at(registry, gate, pins)
+    deeds = tuple(deed.said for deed in settled.deeds) if settled else ()
+    if settled and not deeds and alias_at == pins.candidate.version:
+        deeds = left_unpublished(registry, pins.candidate, gate.file.promotion.alias)
     key = run_key(request, gate, data, pins)
     return Resolved(
         request=request,
@@ -82,11 +93,13 @@ def resolve(request: GateRequest, downloads: Path, started: datetime, *, settle:
         pins=pins,
         identical=identical_baselines(pins),
         alias_at=alias_at,
-        generation=generation,
+        generation=settled.standing.generation if settled else 0,
+        settled=deeds,
         key=key,
         today=started.date(),
         started=started,
         folder=request.out / key[:12],
+        downloads=downloads,
     )
 
 
@@ -198,8 +211,18 @@ def _decide(resolved: Resolved, measured: Measured, circumstances: Circumstances
     return decide_rules(resolved.gate.rules, by_rule, circumstances, measured.required)
 
 
-def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[str, float]) -> Acted:
-    """Evidence first, then the alias: what is promoted has its record in MLflow before it serves."""
+def act(
+    resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[str, float], progress: Progress | None = None
+) -> Acted:
+    """Evidence first, then the alias: what is promoted has its record in MLflow before it serves. Raises RegistryError
+    that says where the alias is, where the registry fails."""
+    with telling_where_the_alias_is(resolved):
+        return _act(resolved, decided, scored, seconds, progress or Silent())
+
+
+def _act(
+    resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[str, float], progress: Progress
+) -> Acted:
     promotion = resolved.gate.file.promotion
     tracking = Tracking(resolved.registry)
     promoter: Promoter = _promoter(resolved.registry, resolved.request)
@@ -219,8 +242,11 @@ def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[s
     action = ActionRecord(outcome="none", alias=promotion.alias, before=now, after=now, detail=detail)
     if resolved.request.dry_run:
         action = action.model_copy(update={"outcome": "dry_run", "detail": "dry run: nothing was changed"})
+    elif record.decision == "promote" and (changed := files_changed(resolved, progress)) is not None:
+        detail = "; ".join(said for said in (changed, detail) if said)
+        action = action.model_copy(update={"outcome": "digest_changed", "detail": detail})
+        record = build_record(resolved, _decide_again(resolved, decided, files_changed=changed), scored, seconds, uses)
     elif record.decision == "promote":
-        _refuse_changed_files(resolved)
         move = promoter.promote(
             resolved.pins,
             promotion.alias,
@@ -233,7 +259,8 @@ def act(resolved: Resolved, decided: Decided, scored: Scored, seconds: Mapping[s
         )
         action = _action(move)
         if move.outcome == "stale":
-            record = build_record(resolved, _decide_again(resolved, decided, move), scored, seconds, uses)
+            again = _decide_again(resolved, decided, champion_moved=move.detail)
+            record = build_record(resolved, again, scored, seconds, uses)
     record = record.model_copy(update={"run": record.run.model_copy(update={"action": action, "run_id": run_id})})
     write_record(record, resolved.folder / RECORD_FILE)
     if not resolved.request.dry_run:
@@ -269,9 +296,12 @@ def publish(resolved: Resolved, acted: Acted, scored: Scored, seconds: Mapping[s
     return acted.address, tracking.run_url(acted.run_id)
 
 
-def _decide_again(resolved: Resolved, decided: Decided, move: Move) -> Decided:
-    """The champion is no longer the one that was compared with: the same evidence, under other circumstances."""
-    circumstances = replace(decided.circumstances, champion_moved=move.detail)
+def _decide_again(
+    resolved: Resolved, decided: Decided, *, champion_moved: str | None = None, files_changed: str | None = None
+) -> Decided:
+    """The champion is no longer the one that was compared with, or the candidate not what was judged: the same
+    evidence, under other circumstances."""
+    circumstances = replace(decided.circumstances, champion_moved=champion_moved, files_changed=files_changed)
     return replace(decided, decision=_decide(resolved, decided.measured, circumstances), circumstances=circumstances)
 
 
@@ -279,18 +309,3 @@ def _action(move: Move) -> ActionRecord:
     return ActionRecord(
         outcome=move.outcome, alias=move.alias, before=move.before, after=move.after, detail=move.detail
     )
-
-
-def _refuse_changed_files(resolved: Resolved) -> None:
-    """What is about to be promoted must be what was measured."""
-    candidate = resolved.pins.candidate
-    now = inspect_again(candidate)
-    if now != candidate.files.files_digest:
-        raise EvaluationError(
-            Problem(
-                f"candidate {candidate.label} ({candidate.files.root})",
-                "its files changed while it was being evaluated",
-                f"digest {candidate.files.files_digest[:12]}, found {now[:12]}",
-                "see who writes there, and gate it again; nothing was promoted",
-            )
-        )

@@ -87,16 +87,19 @@ def _walk_once(request: GateRequest, via: Via, show: Progress, run_on: RunOn) ->
             seconds[name] = round(time.monotonic() - begun, 3)
 
     with downloads_under(request.home) as downloads:
-        resolved = timed("resolve", lambda: steps.resolve(request, downloads, started, settle=not request.dry_run))
+        settle = not request.dry_run
+        resolved = timed("resolve", lambda: steps.resolve(request, downloads, started, settle=settle, progress=show))
         plan = timed("plan", lambda: steps.plan(resolved))
         answered = timed("answer", lambda: steps.answer(resolved, plan, show, run_on))
         scored = timed("score", lambda: steps.score(resolved, answered))
         decided = timed("decide", lambda: steps.decide(resolved, answered, scored.table))
-        acted = timed("act", lambda: steps.act(resolved, decided, scored, seconds))
+        acted = timed("act", lambda: steps.act(resolved, decided, scored, seconds, show))
         try:
             address, url = timed("publish", lambda: steps.publish(resolved, acted, scored, seconds))
         except (FinetuneGateError, OSError) as error:
-            done = f"{acted.record.decision} was decided and acted on, but not everything about it could be published"
+            action = acted.record.run.action
+            so = f" ({action.detail})" if action and action.detail else ""
+            done = f"{acted.record.decision} was decided and acted on{so}, but not everything about it was published"
             way_out = "run the same command again: it decides the same, and publishes"
             raise EvaluationError(Problem("publish", f"{done}: {error}", way_out=way_out)) from error
         return GateResult(acted.record, resolved.folder, address, url, seen_in(resolved, scored.table)), resolved

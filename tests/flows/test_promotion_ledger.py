@@ -91,9 +91,10 @@ def test_gates_rollback_and_history(workshop: Workshop) -> None:
     assert "(rollback): It answers in French." in shown.stdout
     assert "by octocat (test): " in shown.stdout
     assert "refusal of version 1 for champion" in shown.stdout
-    assert "rollback of champion: version 2 -&gt; version 1" in (workshop.folder / "history.html").read_text()
+    assert "rollback of champion: version 2\xa0→ version 1" in (workshop.folder / "history.html").read_text()
     machine: dict[str, Any] = json.loads(workshop.command("history", MODEL, "--json").stdout)
     assert [gate["decision"] for gate in machine["gates"]] == ["promote", "promote", "block"]
+    assert {(gate["actor"], gate["trigger"]) for gate in machine["gates"]} == {("octocat", "test")}
     assert [(move["entry"], move["kind"], move["fate"]) for move in machine["moves"]] == [
         (1, "promotion", "counts"),
         (2, "promotion", "counts"),
