@@ -11,9 +11,9 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, cast
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
-from finetune_gate.evaluators.errors import without_credentials
+from finetune_gate.evaluators.errors import ConfigurationError, without_credentials
 from finetune_gate.gate.doctor import (
     Finding,
     NoReply,
@@ -21,6 +21,7 @@ from finetune_gate.gate.doctor import (
     VersionOf,
     ask,
     fault,
+    faults_of,
     installed,
     is_http,
     is_loopback,
@@ -29,15 +30,23 @@ from finetune_gate.gate.doctor import (
     warning,
 )
 
+from .locking import limit_name, longest_wait
+
 FLOW: Final = "evaluation_gate"
 _SERVER: Final = "prefect server"
 _OF_THE_GATE: Final = {"flows": {"name": {"any_": [FLOW]}}, "limit": 20}
 
 
 def prefect_findings(
-    environ: Mapping[str, str] = os.environ, *, seconds: float, waits: bool = False, version_of: VersionOf = installed
+    environ: Mapping[str, str] = os.environ,
+    *,
+    seconds: float,
+    model: str | None = None,
+    waits: bool = False,
+    version_of: VersionOf = installed,
 ) -> Iterator[Finding]:
-    """``waits``: the gate file wants runs that hold to wait for a review, which takes a deployment."""
+    """``model``: the gate file's, whose runs Prefect keeps from running at once. ``waits``: the gate file wants runs
+    that hold to wait for a review, which takes a deployment."""
     url = environ.get("PREFECT_API_URL", "").strip().rstrip("/")
     if not url:
         yield from _without_server(environ, waits=waits)
@@ -68,9 +77,14 @@ def prefect_findings(
         return
     yield _version(version, shown, version_of("prefect"), with_credentials=bool(headers))
     yield _protection(shown, seconds)
+    yield _ui(shown, seconds)
     if isinstance(version, Reply) and version.status == 200:
         yield _deployment(ask(f"{url}/deployments/filter", seconds, headers=headers, body=_OF_THE_GATE), waits=waits)
         yield _limits(ask(f"{url}/v2/concurrency_limits/filter", seconds, headers=headers, body={"limit": 200}))
+        if model is not None:
+            limit = limit_name(model)
+            yield _lock(limit, ask(f"{url}/v2/concurrency_limits/{quote(limit, safe='')}", seconds, headers=headers))
+            yield from _lock_wait()
 
 
 def _without_server(environ: Mapping[str, str], *, waits: bool) -> Iterator[Finding]:
@@ -84,7 +98,7 @@ def _without_server(environ: Mapping[str, str], *, waits: bool) -> Iterator[Find
         yield warning("prefect address", found, way_out)
     elif waits:
         found = "PREFECT_API_URL is not set, and review.wait: hold needs a run of a Prefect deployment"
-        yield warning("prefect address", found, "set it, and serve the flow: python -m finetune_gate.flows.gate_flow")
+        yield warning("prefect address", found, "set it, and serve the flow: `finetune-gate deployments`")
     else:
         yield skipped("prefect address", "PREFECT_API_URL is not set: runs are walked without Prefect's server")
     there = next((one for one in (home, *home.parents) if one.exists()), home)
@@ -184,12 +198,66 @@ def _seen_from_outside(url: str) -> str | None:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
+def _ui(url: str, seconds: float) -> Finding:
+    """Where the server's pages tell browsers to find the API at ``url``. Unset, that is the address the server was
+    bound to, which is nobody else's."""
+    name = "prefect ui"
+    parts = urlsplit(url)
+    reply = ask(
+        urlunsplit((parts.scheme, parts.netloc, f"{parts.path.removesuffix('/api')}/ui-settings", "", "")), seconds
+    )
+    body = reply.json() if isinstance(reply, Reply) and reply.status == 200 else None
+    told, pages = None, None
+    if isinstance(body, dict):
+        settings = cast("dict[str, object]", body)
+        told, pages = settings.get("api_url"), settings.get("available_uis")
+    if not isinstance(told, str) or not told or pages == []:
+        return skipped(name, "this server has no pages, or does not tell where they look for the API")
+    told = without_credentials(told)
+    if told.startswith("/") or told.rstrip("/") == url:
+        return ok(name, f"its pages ask {told}")
+    way_out = f"set PREFECT_SERVER_UI_API_URL={url} where the server is started"
+    if (urlsplit(told).hostname or "") in ("0.0.0.0", "::"):
+        return warning(name, f"its pages tell browsers to ask {told}, which is no address to ask", way_out)
+    if is_loopback(told) and not is_loopback(url):
+        return warning(name, f"its pages tell every browser to ask its own machine, {told}", way_out)
+    reached = ask(f"{told.rstrip('/')}/health", seconds)
+    if isinstance(reached, Reply) and reached.json() is True:
+        return ok(name, f"its pages ask {told}, which answers")
+    return warning(name, f"its pages tell browsers to ask {told}, which does not answer from here", way_out)
+
+
+def _lock(limit: str, reply: Reply | NoReply) -> Finding:
+    """The limit by which Prefect runs one gate of a model at a time."""
+    name = "prefect lock"
+    if isinstance(reply, Reply) and reply.status == 404:
+        return ok(name, f"{limit} is made by the first run")
+    body = reply.json() if isinstance(reply, Reply) and reply.status == 200 else None
+    if not isinstance(body, dict):
+        return skipped(name, f"the server does not tell of its limit {limit}")
+    found = cast("dict[str, object]", body)
+    faults = ["it is inactive, and lets everybody through"] if found.get("active") is False else []
+    faults += [] if found.get("limit") == 1 else [f"it lets {found.get('limit')} in at once"]
+    if faults:
+        way_out = f"prefect gcl update {limit} --enable --limit 1; the next run does so, too"
+        return warning(name, f"{limit}: {' and '.join(faults)}", way_out)
+    taken = found.get("active_slots")
+    return ok(name, f"{limit} lets one gate in at a time, {'free' if not taken else 'taken now'}")
+
+
+def _lock_wait() -> Iterator[Finding]:
+    try:
+        longest_wait()
+    except ConfigurationError as error:
+        yield from faults_of("prefect lock", error)
+
+
 def _deployment(reply: Reply | NoReply, *, waits: bool) -> Finding:
     name = "prefect deployment"
     found = _rows(reply)
     if found is None:
         return skipped(name, "the server did not list its deployments")
-    way_out = "serve the flow beside your MLflow settings: python -m finetune_gate.flows.gate_flow"
+    way_out = "serve it beside your MLflow settings: `finetune-gate deployments`, or a worker"
     if not found:
         why = "review.wait: hold needs one" if waits else "gates can be started from here, not from Prefect's UI"
         return (warning if waits else skipped)(name, f"none of flow {FLOW}: {why}", way_out)
@@ -201,7 +269,7 @@ def _deployment(reply: Reply | NoReply, *, waits: bool) -> Finding:
 
 
 def _limits(reply: Reply | NoReply) -> Finding:
-    """The gate itself takes no limit of Prefect's: its lock is the promotion ledger. Yours may be meant for it."""
+    """Of all limits, the gate's own and yours, which may be meant for it."""
     name = "prefect limits"
     found = _rows(reply)
     if found is None:
@@ -210,7 +278,7 @@ def _limits(reply: Reply | NoReply) -> Finding:
     if idle:
         way_out = "activate or delete them: an inactive limit lets everybody through, even where it is strict"
         return warning(name, f"inactive: {', '.join(idle[:10])}", way_out)
-    return ok(name, f"{len(found)} concurrency limits, none inactive; gates need none")
+    return ok(name, f"{len(found)} concurrency limits, none inactive")
 
 
 def _rows(reply: Reply | NoReply) -> list[dict[str, object]] | None:

@@ -26,7 +26,8 @@ WORN = 0.5
 @dataclass(frozen=True, slots=True)
 class PastDecision:
     """One gate run. ``metrics`` are the candidate's; ``base/...``, ``champion/...``, ``vs_base/...`` as MLflow has
-    them. ``rule_metrics`` are those that a rule spoke of."""
+    them. ``rule_metrics`` are those that a rule spoke of. ``trigger`` and ``actor`` say what and who made it, a claim;
+    ``review`` is what a person said of a hold. Empty where nothing was said, as by runs of older versions."""
 
     run_id: str
     at: datetime
@@ -36,6 +37,10 @@ class PastDecision:
     dry_run: bool
     rule_metrics: tuple[str, ...]
     metrics: Mapping[str, float]
+    trigger: str = ""
+    actor: str = ""
+    review: str = ""
+    awaits_approval: bool = False
 
 
 def decisions_of(past: Sequence[PastRun]) -> list[PastDecision]:
@@ -50,6 +55,10 @@ def decisions_of(past: Sequence[PastRun]) -> list[PastDecision]:
             dry_run=run.tags.get("finetune_gate.dry_run") == "true",
             rule_metrics=tuple(filter(None, run.tags.get("finetune_gate.rule_metrics", "").split(","))),
             metrics=run.metrics,
+            trigger=run.tags.get("finetune_gate.trigger", ""),
+            actor=run.tags.get("finetune_gate.actor", ""),
+            review=run.tags.get("finetune_gate.review", ""),
+            awaits_approval=run.tags.get("finetune_gate.awaits_approval") == "true",
         )
         for run in past
         if run.tags.get("finetune_gate.decision")

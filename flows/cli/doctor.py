@@ -72,8 +72,10 @@ def _gate_file(path: Path | None) -> tuple[Gate | None, list[Finding]]:
 
 def _checks(gate: Gate | None, tracking_uri: str | None, *, models: bool, seconds: float) -> list[Check]:
     from finetune_gate.flows.doctor_prefect import prefect_findings
+    from finetune_gate.flows.doctor_triggers import github_findings
     from finetune_gate.gate.doctor import (
         Check,
+        cluster_finding,
         device,
         endpoint_findings,
         home_folder,
@@ -86,6 +88,7 @@ def _checks(gate: Gate | None, tracking_uri: str | None, *, models: bool, second
 
     file = gate.file if gate else None
     wanted_device = file.execution.device if file else "auto"
+    waits = bool(file and file.review.wait == "hold")
     no_device = skipped("device", "not looked at", "--models does: it imports torch, which takes seconds")
     checks = [
         Check("packages", python_and_packages),
@@ -93,10 +96,13 @@ def _checks(gate: Gate | None, tracking_uri: str | None, *, models: bool, second
         Check("records", lambda: [records_folder(Path(".finetune-gate"))]),
         Check("device", lambda: [device(wanted_device) if models else no_device]),
         Check("mlflow", lambda: _mlflow(gate, tracking_uri, seconds)),
-        Check("prefect", partial(prefect_findings, seconds=seconds, waits=bool(file and file.review.wait == "hold"))),
+        Check("prefect", partial(prefect_findings, seconds=seconds, model=file and file.model, waits=waits)),
+        Check("github", partial(github_findings, seconds)),
     ]
     if gate is not None:
         checks.append(Check("runner and store", lambda: _runner_and_store(gate)))
+        if (cluster := gate.file.execution.cluster) is not None:
+            checks.append(Check("cluster", lambda: [cluster_finding(cluster, seconds)]))
         for api, names in wanted_models(gate).items():
             checks.append(Check(f"endpoint {api}", partial(endpoint_findings, gate.file, api, names, seconds)))
     return checks
@@ -104,7 +110,9 @@ def _checks(gate: Gate | None, tracking_uri: str | None, *, models: bool, second
 
 def _mlflow(gate: Gate | None, tracking_uri: str | None, seconds: float) -> Iterator[Finding]:
     """From the address inwards; what lies behind a fault is not asked for."""
+    from finetune_gate.flows.doctor_triggers import receiver_secret
     from finetune_gate.gate.doctor import (
+        OWN_WEBHOOK,
         Addresses,
         address_findings,
         keeps_gates_from_running,
@@ -122,8 +130,12 @@ def _mlflow(gate: Gate | None, tracking_uri: str | None, seconds: float) -> Iter
     if keeps_gates_from_running(outside):
         yield skipped("mlflow registry", "not asked, as long as that is so")
         return
-    yield from registry_findings(addresses, gate.file if gate else None, seconds)
+    digest = gate.digest if gate else ""
+    inside = list(registry_findings(addresses, gate.file if gate else None, seconds, gate_digest=digest))
+    yield from inside
     yield webhook_settings(addresses.registry)
+    registered = any(one.name == OWN_WEBHOOK and one.state != "skipped" for one in inside)
+    yield from receiver_secret(registered=registered)
 
 
 def _runner_and_store(gate: Gate) -> list[Finding]:

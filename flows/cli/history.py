@@ -30,7 +30,8 @@ _BARS = "▁▂▃▄▅▆▇█"
 def history(
     model: str, tracking_uri: str | None, metrics: tuple[str, ...], html: Path | None, limit: int, as_json: bool
 ) -> None:
-    """Show what earlier gates of MODEL came to, and every entry of its promotion ledger, oldest first.
+    """Show what earlier gates of MODEL came to, who made them, from which trigger, and every entry of its promotion
+    ledger, oldest first.
 
     MODEL is a registered model's name. With --html, every metric that a rule spoke of is plotted over the gates.
     """
@@ -66,10 +67,13 @@ def _print(past: Sequence[PastDecision], metrics: Sequence[str]) -> None:
     from finetune_gate.gate.reports.inert import inert_text
 
     for one in past:
-        dry = " (dry run)" if one.dry_run else ""
+        notes = ["dry run"] * one.dry_run + ["awaits approval"] * one.awaits_approval
+        noted = f" ({', '.join(notes)})" if notes else ""
         when = one.at.strftime("%Y-%m-%d %H:%M")
-        click.echo(f"{when}  version {inert_text(one.version):>4}  {inert_text(one.decision)}{dry}")
-        click.echo(f"{'':18}{inert_text(one.sentence)}")
+        click.echo(f"{when}  version {inert_text(one.version):>4}  {inert_text(one.decision)}{noted}")
+        click.echo(f"{'':18}{_by(one.actor, one.trigger)}{inert_text(one.sentence)}")
+        if one.review:
+            click.echo(f"{'':18}review: {inert_text(one.review)}")
     click.echo()
     for metric in metrics:
         values = [one.metrics.get(metric) for one in past]
@@ -86,8 +90,14 @@ def _print_moves(moves: Sequence[PastMove]) -> None:
         click.echo("\nPromotion ledger")
     for one in moves:
         click.echo(f"{one.at.strftime('%Y-%m-%d %H:%M')}  entry {one.entry:>4}  {inert_text(became_of(one))}")
-        by = f"by {inert_text(one.actor)} ({inert_text(one.trigger)}): " if one.actor else ""
-        click.echo(f"{'':18}{by}{inert_text(one.reason)}")
+        click.echo(f"{'':18}{_by(one.actor, one.trigger)}{inert_text(one.reason)}")
+
+
+def _by(actor: str, trigger: str) -> str:
+    """``by octocat (github): ``; nothing where nobody is named."""
+    from finetune_gate.gate.reports.inert import inert_text
+
+    return f"by {inert_text(actor)} ({inert_text(trigger)}): " if actor else ""
 
 
 def _bars(values: Sequence[float | None]) -> str:

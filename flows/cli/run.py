@@ -123,6 +123,7 @@ def gate_candidate(request: GateRequest, with_prefect: bool, *, wish: Wish = "jo
 
 def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
     """The decision for a person, or for a machine."""
+    from finetune_gate.gate.approval import approve_command
     from finetune_gate.gate.reports import print_record
     from finetune_gate.gate.reports.inert import inert_text
     from finetune_gate.gate.run.states import RECORD_FILE, REPORT_FILE
@@ -145,6 +146,8 @@ def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
                 "champion": champion.version if champion else None,
                 "action": action.model_dump(mode="json") if action else None,
                 "dry_run": record.run.dry_run,
+                "awaits_approval": record.awaits_approval,
+                "approve": approve_command(record),
                 "rules": [
                     {"rule": rule.text, "severity": rule.severity, "outcome": rule.outcome, "sentence": rule.sentence}
                     for rule in record.rules
@@ -163,6 +166,8 @@ def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
     click.echo(f"Record   {result.folder / RECORD_FILE}")
     click.echo(f"Report   {result.folder / REPORT_FILE}")
     click.echo(f"MLflow   {result.run_url or result.address}")
+    if (command := approve_command(record)) is not None:
+        click.echo(f"Approve  {inert_text(command, limit=2000)}")
 
 
 def actor() -> str:

@@ -13,8 +13,11 @@ from .finding import Finding, State, fault, faults_of, keeps_gates_from_running,
 from .machine import VersionOf, device, home_folder, installed, python_and_packages, records_folder
 from .mlflow_registry import registry_findings
 from .mlflow_server import Addresses, address_findings, is_http, server_finding, webhook_settings
+from .reaching import cluster_finding
+from .webhooks import OWN_WEBHOOK
 
 __all__ = [
+    "OWN_WEBHOOK",
     "Addresses",
     "Check",
     "Finding",
@@ -24,6 +27,7 @@ __all__ = [
     "VersionOf",
     "address_findings",
     "ask",
+    "cluster_finding",
     "device",
     "endpoint_findings",
     "examine",

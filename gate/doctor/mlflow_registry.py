@@ -1,5 +1,5 @@
 """MLflow's registry, read with the account that a gate would use: the gate's model, its alias, stages, ledger,
-experiment, and webhooks. Nothing is written, so whether that account may write is not known.
+experiment and turns, and webhooks. Nothing is written, so whether that account may write is not known.
 """
 
 from __future__ import annotations
@@ -7,25 +7,21 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar, cast
-from urllib.parse import urlsplit
+from collections.abc import Iterator, Sequence
+from typing import Final
 
-from finetune_gate.evaluators.errors import FinetuneGateError, Problem, RegistryError
+from finetune_gate.evaluators.errors import FinetuneGateError
 
 from ..gate_file import GateFile
 from ..registry.ledger import Ledger
 from ..registry.ledger_entries import Condition, Replayed, condition
-from ..registry.mlflow_client import error_code
 from ..registry.registered import RegisteredVersion
 from ..registry.registry import Registry
-from .examining import within
-from .finding import Finding, fault, faults_of, ok, skipped, warning
+from .finding import Finding, fault, faults_of, ok, warning
 from .mlflow_server import Addresses, is_http
-
-T = TypeVar("T")
+from .registry_look import RegistryLook, counted, in_time
+from .turns import turn_findings
+from .webhooks import webhook_findings
 
 REGISTRY: Final = "mlflow registry"
 _OPENING_SECONDS: Final = 30.0
@@ -33,46 +29,34 @@ _OPENING_SECONDS: Final = 30.0
 wrong."""
 
 _CONDITIONS: Final[dict[Condition, tuple[str, str]]] = {
-    "unfinished": ("its last move is not known to be carried out", "the next run, or rollback, completes it"),
-    "late write": ("it is where an earlier move led, set by a process that woke up late", "the next run sets it right"),
-    "hand-made": ("it was moved by hand, outside the ledger", "find out who did; the next run writes it down as it is"),
+    "unfinished": (
+        "its last move is not known to be carried out",
+        "`finetune-gate reconcile` completes it; so does the next run",
+    ),
+    "late write": (
+        "it is where an earlier move led, set by a process that woke up late",
+        "`finetune-gate reconcile` sets it right; so does the next run",
+    ),
+    "hand-made": (
+        "it was moved by hand, outside the ledger",
+        "find out who did; `finetune-gate reconcile`, or the next run, writes it down as it is",
+    ),
 }
 
 
-class _Webhook(Protocol):
-    name: str
-    url: str
-    status: object
-
-
-class _ListsWebhooks(Protocol):
-    """The one call of MLflow's client that only the doctor makes."""
-
-    def list_webhooks(self) -> Sequence[_Webhook]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RegistryLook:
-    """A registry that answered, and how long each further question may take."""
-
-    registry: Registry
-    seconds: float
-
-    def asked(self, question: Callable[[], T]) -> T:
-        """Raises RegistryError also where no answer comes in time."""
-        return _in_time(self.registry.public_address(), self.seconds, question)
-
-
-def registry_findings(addresses: Addresses, file: GateFile | None, seconds: float) -> Iterator[Finding]:
+def registry_findings(
+    addresses: Addresses, file: GateFile | None, seconds: float, *, gate_digest: str = ""
+) -> Iterator[Finding]:
     """All that is found in the registry. Every question is put once: MLflow's own patience is minutes.
 
     ``file``: the gate file whose model is looked at; without one only whether the registry can be read.
+    ``gate_digest``: that of its bytes, by which turns are told from those of other gate files.
     """
     for name, value in (("MAX_RETRIES", "0"), ("TIMEOUT", str(math.ceil(seconds)))):
         os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
     opening = seconds + _OPENING_SECONDS
     try:
-        registry = _in_time("MLflow", opening, lambda: _connected(addresses))
+        registry = in_time("MLflow", opening, lambda: _connected(addresses))
     except FinetuneGateError as error:
         yield from faults_of(REGISTRY, error)
         return
@@ -81,8 +65,9 @@ def registry_findings(addresses: Addresses, file: GateFile | None, seconds: floa
     if file is not None:
         yield from _model(look, file)
         yield _experiment(look, file.model)
+        yield from turn_findings(look, file.model, gate_digest)
     if is_http(addresses.registry):
-        yield from _webhooks(look)
+        yield from webhook_findings(look)
 
 
 def _connected(addresses: Addresses) -> Registry:
@@ -105,7 +90,7 @@ def _model(look: RegistryLook, file: GateFile) -> Iterator[Finding]:
         return
     newest = versions[-1]
     if newest.status == "READY":
-        yield ok(name, f"{model}, {_counted(len(versions), 'version')}, the newest {newest.version}")
+        yield ok(name, f"{model}, {counted(len(versions), 'version')}, the newest {newest.version}")
     else:
         found = f"the newest version of {model}, {newest.version}, is {newest.status}"
         yield warning(name, found, "wait until it is READY, or register it again")
@@ -113,7 +98,7 @@ def _model(look: RegistryLook, file: GateFile) -> Iterator[Finding]:
     if file.champion and file.champion.startswith("@") and (judged := file.champion[1:]) != alias:
         found = f"candidates are compared with @{judged}, and @{alias} is what a promotion moves"
         yield warning("mlflow champion", found, f"`champion: '@{alias}'`, unless both is meant")
-    yield from stages(versions, file.promotion.stage)
+    yield from stages(versions, file.promotion.stage, file.triggers.stages)
     yield _ledger(look, model, alias)
 
 
@@ -128,18 +113,28 @@ def _alias(model: str, alias: str, serves: str | None, champion: str | None) -> 
     return warning(name, f"{found}, so candidates are judged against their base alone", way_out)
 
 
-def stages(versions: Sequence[RegisteredVersion], moved: str | None) -> Iterator[Finding]:
-    """MLflow deprecated stages; they change without a webhook. ``moved``: the stage that the gate file moves to."""
-    name = "mlflow stages"
-    staged = [f"version {one.version} in {one.stage}" for one in versions if one.stage in ("Staging", "Production")]
+def stages(versions: Sequence[RegisteredVersion], moved: str | None, asking: Sequence[str] = ()) -> Iterator[Finding]:
+    """MLflow deprecated stages; they change without a webhook. ``moved``: the stage that the gate file moves to;
+    ``asking``: those that ask for a gate."""
+    name, silent = "mlflow stages", "a change of stage sends no webhook: `finetune-gate watch` finds it"
+    staged = [one for one in versions if one.stage in ("Staging", "Production")]
+    left = [one for one in staged if one.stage not in asking]
     if moved is not None:
-        way_out = "let what serves the model follow the alias, then leave promotion.stage out"
-        yield warning(name, f"promotion.stage: {moved}; MLflow has deprecated stages and will remove them", way_out)
-    elif staged:
-        found = f"{', '.join(staged[-3:])}: this gate moves the alias alone, and stages stay where they are"
+        idle = "" if staged else ", and no version is in one, so nothing seems to read them"
+        found = f"promotion.stage: {moved}{idle}; MLflow has deprecated stages and will remove them"
+        yield warning(name, found, "let what serves the model follow the alias, then leave promotion.stage out")
+    elif left:
+        found = f"{_in_stages(left)}: this gate moves the alias alone, and stages stay where they are"
         yield warning(name, found, "let what serves the model follow the alias, or set promotion.stage")
-    else:
+    if len(left) < len(staged):
+        asked = [one for one in staged if one.stage in asking]
+        yield ok(name, f"{_in_stages(asked)}: triggers.stages asks to gate that; {silent}")
+    elif moved is None and not left:
         yield ok(name, "none in use")
+
+
+def _in_stages(versions: Sequence[RegisteredVersion]) -> str:
+    return ", ".join(f"version {one.version} in {one.stage}" for one in versions[-3:])
 
 
 def _ledger(look: RegistryLook, model: str, alias: str) -> Finding:
@@ -160,7 +155,11 @@ def ledger_order(replayed: Replayed, alias: str, serves: str | None, now_ms: int
     standing = replayed.standing(alias)
     if standing.broken_at is not None:
         found = f"entry {standing.broken_at} was deleted: what came after it does not count"
-        return warning(name, found, "find out who deletes versions there; the next run goes on from where the alias is")
+        return warning(
+            name,
+            found,
+            "find out who deletes versions there; `finetune-gate reconcile` goes on from where the alias is",
+        )
     state = condition(replayed, alias, serves, now_ms)
     if state != "settled":
         said, way_out = _CONDITIONS[state]
@@ -170,7 +169,7 @@ def ledger_order(replayed: Replayed, alias: str, serves: str | None, now_ms: int
     if foreign:
         found = f"in order, but for what is no entry: {', '.join(foreign[-5:])}"
         return warning(name, found, "find out who registers versions there, or changes their tags")
-    return ok(name, f"in order, {_counted(replayed.head, 'entry', 'entries')}")
+    return ok(name, f"in order, {counted(replayed.head, 'entry', 'entries')}")
 
 
 def _experiment(look: RegistryLook, model: str) -> Finding:
@@ -192,54 +191,3 @@ def _experiment(look: RegistryLook, model: str) -> Finding:
         way_out = f"restore it: mlflow experiments restore --experiment-id {found[1]}"
         return fault(name, f"{title} is deleted, and MLflow keeps its name", way_out)
     return ok(name, f"{title} is there; whether this account may write to it is not tried")
-
-
-def _webhooks(look: RegistryLook) -> Iterator[Finding]:
-    name, connection = "mlflow webhooks", look.registry.connection
-
-    def read() -> list[_Webhook]:
-        with connection.doing("list the webhooks"):
-            return list(cast("_ListsWebhooks", connection.client).list_webhooks())
-
-    try:
-        yield from webhook_addresses(look.asked(read))
-    except RegistryError as error:
-        code, found = error_code(error), error.problems[0].found
-        if code == "ENDPOINT_NOT_FOUND":
-            yield skipped(name, "this server has no webhooks", "they came with MLflow 3.3")
-        elif "not allowed" in found:
-            yield skipped(name, "this account may not list them", "an administrator of the server may")
-        elif "500 error" in found:
-            way_out = (
-                "usually it was started with another MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY than they were made with, or "
-                "none: set that one, or make them anew; until then none is delivered"
-            )
-            yield warning(name, "the server cannot read its own webhooks (status 500)", way_out)
-        else:
-            yield warning(name, found, error.problems[0].way_out or "see the server's log")
-
-
-def webhook_addresses(webhooks: Sequence[_Webhook]) -> Iterator[Finding]:
-    """Those whose receivers MLflow does not reach by default. Only hosts are shown: addresses can hold secrets."""
-    name = "mlflow webhooks"
-    plain = [one for one in webhooks if one.url.startswith("http://")]
-    if not plain:
-        yield ok(name, f"{_counted(len(webhooks), 'webhook')} on this server")
-    for one in plain:
-        host = "its receiver"
-        with suppress(ValueError):
-            host = urlsplit(one.url).hostname or host
-        found = f"{one.name!r} goes to {host} without TLS: what it says can be read and changed on the way"
-        yield warning(name, found, "give the receiver https, or keep both on one machine")
-
-
-def _in_time(where: str, seconds: float, question: Callable[[], T]) -> T:
-    try:
-        return within(seconds, question)
-    except TimeoutError as error:
-        way_out = "is it overloaded? ask again with more --seconds"
-        raise RegistryError(Problem(where, f"no answer within {seconds:g} s", "", way_out)) from error
-
-
-def _counted(n: int, one: str, many: str = "") -> str:
-    return f"{n:,} {one if n == 1 else many or one + 's'}"

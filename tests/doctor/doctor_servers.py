@@ -131,7 +131,9 @@ def _free_port() -> int:
     return port
 
 
-def posted(url: str, body: object) -> Any:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+def posted(url: str, body: object, method: str = "POST") -> Any:
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers, method=method)
     with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
+        said = answer.read()
+    return json.loads(said) if said else None

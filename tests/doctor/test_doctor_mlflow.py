@@ -16,6 +16,7 @@ import pytest
 from doctor_servers import dead, mlflow_server, saying, silent
 
 from finetune_gate.gate.doctor import (
+    OWN_WEBHOOK,
     Addresses,
     Finding,
     address_findings,
@@ -28,6 +29,7 @@ from finetune_gate.gate.gate_file import GateFile
 from finetune_gate.gate.registry import Ledger, Registry
 from finetune_gate.gate.registry.ledger_entries import Entry, Row, replay
 from finetune_gate.gate.registry.ledger_store import Wanted
+from finetune_gate.gate.registry.webhooks import EVENTS, NAME
 
 FERNET = {"MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(b"k" * 32).decode()}
 OPEN = {"MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https", "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true"}
@@ -87,7 +89,8 @@ def test_a_model_from_its_first_version_to_a_ledger(served: Served) -> None:
     first = served.looked("router")
     assert {name: one.state for name, one in first.items()} == {
         "mlflow registry": "ok", "mlflow model": "ok", "mlflow alias": "warning", "mlflow stages": "ok",
-        "promotion ledger": "ok", "mlflow experiment": "ok", "mlflow webhooks": "ok",
+        "promotion ledger": "ok", "mlflow experiment": "ok", "turns": "ok", "mlflow webhooks": "ok",
+        "mlflow webhook of the gate": "skipped",
     }  # fmt: skip
     assert first["mlflow model"].found == "router, 2 versions, the newest 2"
     assert served.looked("router", champion=None)["mlflow alias"].state == "ok"
@@ -108,6 +111,13 @@ def test_a_model_from_its_first_version_to_a_ledger(served: Served) -> None:
 @pytest.mark.slow
 def test_stages_champions_and_experiments(served: Served) -> None:
     served.versions("staged", 1)
+    idle = served.looked("staged", promotion={"stage": "Production"})["mlflow stages"]
+    assert "no version is in one" in idle.found
+    with warnings.catch_warnings(action="ignore"):
+        served.client.transition_model_version_stage("staged", "1", "Staging")
+    asked = served.looked("staged")["mlflow stages"]
+    assert (asked.state, "sends no webhook" in asked.found) == ("ok", True)
+    assert served.looked("staged", triggers={"stages": []})["mlflow stages"].state == "warning"
     with warnings.catch_warnings(action="ignore"):
         served.client.transition_model_version_stage("staged", "1", "Production")
     found = served.looked("staged", champion="@live")
@@ -142,8 +152,25 @@ def test_webhooks_without_tls_and_with_a_lost_key(served: Served) -> None:
     another = {"MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(b"z" * 32).decode()}
     with mlflow_server(served.root, {**OPEN, **another}) as uri:
         lost = Served(uri, served.root, served.client).looked()["mlflow webhooks"]
-    assert "status 500" in lost.found
+    assert "fails over its own webhooks" in lost.found
     assert (lost.state, "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY" in lost.way_out) == ("warning", True)
+    served.client.delete_webhook(made.webhook_id)
+
+
+@pytest.mark.slow
+def test_the_webhook_of_the_gate(served: Served) -> None:
+    made = served.client.create_webhook(
+        NAME, "http://127.0.0.1:9/hook?token=hunter2", [EVENTS[0], "model_version_tag.deleted"], secret="hunter2"
+    )
+    short = served.looked()[OWN_WEBHOOK]
+    assert (short.state, short.found.endswith(f"does not tell of {EVENTS[1]}, {EVENTS[2]}")) == ("warning", True)
+    served.client.update_webhook(made.webhook_id, events=list(EVENTS))
+    whole = served.looked()[OWN_WEBHOOK]
+    assert (whole.state, "ALLOW_PRIVATE_IPS" in whole.found) == ("ok", True)
+    served.client.update_webhook(made.webhook_id, status="DISABLED")
+    idle = served.looked()[OWN_WEBHOOK]
+    assert (idle.state, "is disabled: nothing is sent to 127.0.0.1" in idle.found) == ("warning", True)
+    assert len(served.client.list_webhooks()) == 1  # as they were left
     served.client.delete_webhook(made.webhook_id)
 
 

@@ -9,14 +9,17 @@ import pytest
 from doctor_servers import dead, posted, prefect_server, saying, silent
 
 from finetune_gate.flows.doctor_prefect import prefect_findings
+from finetune_gate.flows.locking import limit_name
 from finetune_gate.gate.doctor import Finding, ask, installed
 
 
-def looked(environ: Mapping[str, str], *, waits: bool = False, version: str | None = None) -> dict[str, Finding]:
+def looked(
+    environ: Mapping[str, str], *, waits: bool = False, version: str | None = None, model: str | None = None
+) -> dict[str, Finding]:
     def version_of(package: str) -> str | None:
         return version or installed(package)
 
-    found = list(prefect_findings(environ, seconds=10.0, waits=waits, version_of=version_of))
+    found = list(prefect_findings(environ, seconds=10.0, model=model, waits=waits, version_of=version_of))
     assert "hunter2" not in str(found)
     return {one.name: one for one in found}
 
@@ -35,10 +38,11 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Generator[str]:
 def test_a_server_of_this_machine(api: str) -> None:
     found = looked({"PREFECT_API_URL": f"{api}/"})
     assert states(found) == {
-        "address": "ok", "server": "ok", "protection": "ok", "deployment": "skipped", "limits": "ok",
+        "address": "ok", "server": "ok", "protection": "ok", "ui": "skipped", "deployment": "skipped",
+        "limits": "ok",
     }  # fmt: skip
     assert found["prefect protection"].found.endswith("from this machine alone")
-    assert "gate_flow" in found["prefect deployment"].way_out
+    assert "finetune-gate deployments" in found["prefect deployment"].way_out
     assert looked({"PREFECT_API_URL": api}, waits=True)["prefect deployment"].state == "warning"
     assert looked({"PREFECT_API_URL": api}, version="3.99.0")["prefect server"].state == "warning"
     assert looked({"PREFECT_API_URL": api}, version="4.0.0")["prefect server"].state == "fault"
@@ -54,12 +58,70 @@ def test_a_server_of_this_machine(api: str) -> None:
 
 
 @pytest.mark.slow
+def test_the_limit_that_gates_of_one_model_take(api: str) -> None:
+    environ = {"PREFECT_API_URL": api}
+    assert "made by the first run" in looked(environ, model="a b/c")["prefect lock"].found
+    made = posted(f"{api}/v2/concurrency_limits/", {"name": limit_name("bot"), "limit": 1})
+    lock = looked(environ, model="bot")["prefect lock"]
+    assert (lock.state, lock.found) == ("ok", "finetune-gate.bot lets one gate in at a time, free")
+    posted(f"{api}/v2/concurrency_limits/{made['id']}", {"active": False, "limit": 3}, "PATCH")
+    broken = looked(environ, model="bot")["prefect lock"]
+    assert (broken.state, "inactive" in broken.found, "lets 3 in" in broken.found) == ("warning", True, True)
+    assert broken.way_out.startswith("prefect gcl update finetune-gate.bot --enable --limit 1")
+    again = looked(environ, model="bot")["prefect lock"]
+    assert again == broken  # nothing was set right
+
+
+@pytest.mark.parametrize("said", ["soon", "-1"])
+def test_a_time_to_wait_for_it_that_is_none(said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FINETUNE_GATE_LOCK_SECONDS", said)
+    with saying() as server:
+        server.says = {"/api/health": (200, True), "/api/admin/version": (200, "3.8.8")}
+        url = f"{server.url}/api"
+        found = list(prefect_findings({"PREFECT_API_URL": url}, seconds=5, model="bot"))
+    assert (found[-1].name, found[-1].state) == ("prefect lock", "fault")
+
+
+@pytest.mark.parametrize(
+    ("told", "beyond", "state", "said"),
+    [
+        ("{url}", False, "ok", "its pages ask"),
+        ("/api", True, "ok", "its pages ask /api"),
+        ("http://127.0.0.1:4200/api", True, "warning", "its own machine"),
+        ("http://0.0.0.0:4200/api", False, "warning", "no address to ask"),
+        ("{url}/elsewhere", False, "ok", "which answers"),
+        ("{url}/nowhere", False, "warning", "does not answer from here"),
+        ("http://ana:hunter2@nobody.invalid/api", False, "warning", "http://nobody.invalid/api"),
+        (7, False, "skipped", "no pages"),
+    ],
+)
+def test_where_its_pages_look_for_the_api(
+    told: str | int, beyond: bool, state: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with saying() as server:
+        url = f"{server.url}/api"
+        told = told.format(url=url) if isinstance(told, str) else told
+        server.says = {
+            "/api/health": (200, True), "/api/elsewhere/health": (200, True), "/api/admin/version": (200, "3.8.8"),
+            "/ui-settings": (200, {"api_url": told, "available_uis": ["v2"]}),
+        }  # fmt: skip
+        if beyond:
+            monkeypatch.setattr(
+                "finetune_gate.flows.doctor_prefect.is_loopback", lambda one: "127.0.0.1:4200" in str(one)
+            )
+        found = looked({"PREFECT_API_URL": url})["prefect ui"]
+    assert (found.state, said in found.found) == (state, True), found
+    assert state != "warning" or f"PREFECT_SERVER_UI_API_URL={url}" in found.way_out
+
+
+@pytest.mark.slow
 def test_a_server_with_authentication_that_all_can_reach(tmp_path: Path) -> None:
     guarded = {"PREFECT_SERVER_API_AUTH_STRING": "ana:hunter2"}
     with prefect_server(tmp_path, "0.0.0.0", guarded) as api:
         found = looked({"PREFECT_API_URL": api, "PREFECT_API_AUTH_STRING": "ana:hunter2"})
         assert states(found) == {
-            "address": "ok", "server": "ok", "protection": "ok", "deployment": "skipped", "limits": "ok",
+            "address": "ok", "server": "ok", "protection": "ok", "ui": "skipped", "deployment": "skipped",
+            "limits": "ok",
         }  # fmt: skip
         assert "wants credentials" in looked({"PREFECT_API_URL": api})["prefect server"].found
         wrong = looked({"PREFECT_API_URL": api, "PREFECT_API_AUTH_STRING": "ana:other"})
