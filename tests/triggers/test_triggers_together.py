@@ -207,8 +207,7 @@ def test_a_stage_transition_leads_to_a_gate_and_to_production(shop: Shop) -> Non
         stage(shop, "1", "Staging")
         watcher.until(lambda: stage_of(shop, "1") == "Production", "version 1 in Production")
         watcher.until(lambda: shop.client.get_registered_model(MODEL).aliases.get("live") == "1", "the alias")
-        said = shop.client.get_model_version(MODEL, "1").tags["finetune_gate.decision"]
-        assert said == "promote"
+        watcher.until(lambda: tag_of(shop, "1", "finetune_gate.decision") == "promote", "what was decided")
         # the next one takes its place, and the old one is archived
         stage(shop, "2", "Staging")
         watcher.until(lambda: stage_of(shop, "2") == "Production", "version 2 in Production")
@@ -218,6 +217,11 @@ def test_a_stage_transition_leads_to_a_gate_and_to_production(shop: Shop) -> Non
 def stage(shop: Shop, version: str, name: str) -> None:
     with pytest.warns(FutureWarning):
         shop.client.transition_model_version_stage(MODEL, version, name)
+
+
+def tag_of(shop: Shop, version: str, key: str) -> str | None:
+    found = shop.client.get_model_version(MODEL, version).tags.get(key)
+    return None if found is None else str(found)
 
 
 def stage_of(shop: Shop, version: str) -> str:
