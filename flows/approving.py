@@ -7,6 +7,7 @@ outcome = outcome_of(run, seconds=300)   # the decision, once the run has gone o
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Generator
@@ -15,12 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 from uuid import UUID
 
-from finetune_gate.evaluators.errors import (
-    ConfigurationError,
-    EvaluationError,
-    Problem,
-    without_credentials,
-)
+from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem, without_credentials
 from finetune_gate.flows.reviewing import ReviewForm
 from finetune_gate.gate.run.approving import Refused
 
@@ -115,8 +111,6 @@ def _keyset(run: FlowRun) -> dict[str, str] | None:
 
 
 def _text(client: SyncPrefectClient, run: FlowRun, key: str) -> str:
-    import json
-
     found: object = json.loads(client.read_flow_run_input(run.id, key))
     return found if isinstance(found, str) else ""
 

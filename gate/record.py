@@ -12,21 +12,18 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.errors import EvaluationError, Problem
-from finetune_gate.evaluators.measurement import Measured, Measurement
 from finetune_gate.evaluators.metrics import Subject
 
-from .deciding import Check, Outcome, Review, RuleResult, Verdict
+from .deciding import Outcome, Verdict
 from .gate_file.rules import Severity
 from .limits import Limit
-from .pins import ModelPin, Role
+from .pins import Role
 
 SCHEMA = "finetune-gate/decision-record/v1"
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -320,85 +317,3 @@ def read_record(path: Path) -> DecisionRecord:
         first = error.errors(include_url=False)[0]
         found = f"{'.'.join(map(str, first['loc'])) or 'content'}: {first['msg']}"
         raise EvaluationError(Problem(str(path), found, f"a decision record, {SCHEMA}")) from None
-
-
-def measured_record(measured: Measured) -> MeasuredRecord:
-    if isinstance(measured, Unmeasured):
-        return UnmeasuredRecord(unmeasured=measured.reason)
-    return EstimateRecord(
-        value=measured.value,
-        low=measured.interval.low,
-        high=measured.interval.high,
-        n=measured.n,
-        clusters=measured.clusters,
-        method=measured.method,
-        standard_error=measured.standard_error,
-        warnings=measured.warnings,
-    )
-
-
-def measurement_record(measurement: Measurement) -> MeasurementRecord:
-    return MeasurementRecord(
-        metric=measurement.metric,
-        higher_is_better=measurement.higher_is_better,
-        unit=measurement.unit,
-        slice=dict(measurement.slice),
-        subject=measurement.subject,
-        confidence=measurement.confidence,
-        planned=measurement.planned,
-        scored=dict(measurement.scored),
-        candidate=measured_record(measurement.candidate),
-        comparisons={
-            role: ComparisonRecord(
-                baseline=measured_record(comparison.baseline), difference=measured_record(comparison.difference)
-            )
-            for role, comparison in measurement.comparisons.items()
-        },
-    )
-
-
-def review_record(review: Review | None) -> ReviewRecord | None:
-    if review is None:
-        return None
-    return ReviewRecord(verdict=review.verdict, reviewer=review.reviewer, reason=review.reason)
-
-
-def rule_record(result: RuleResult, measurement: int | None) -> RuleRecord:
-    return RuleRecord(
-        index=result.index,
-        text=result.rule.text,
-        metric=result.rule.metric,
-        severity=result.rule.severity,
-        outcome=result.outcome,
-        sentence=result.sentence,
-        checks=tuple(_check_record(check) for check in result.checks),
-        settings=result.rule.model_dump(mode="json"),
-        measurement=measurement,
-    )
-
-
-def _check_record(check: Check) -> CheckRecord:
-    return CheckRecord(
-        against=check.against,
-        bound=check.bound,
-        side=check.side,
-        measured=measured_record(check.measured),
-        outcome=check.outcome,
-        needed=check.needed,
-    )
-
-
-def model_record(pin: ModelPin, facts: Mapping[str, str | int | float | bool | None]) -> ModelRecord:
-    return ModelRecord(
-        role=pin.role,
-        label=pin.label,
-        uri=pin.uri,
-        name=pin.name,
-        version=pin.version,
-        run_id=pin.run_id,
-        origin=pin.origin,
-        layout=pin.files.layout,
-        digest=pin.files.digest,
-        files_digest=pin.files.files_digest,
-        facts=dict(facts),
-    )

@@ -160,10 +160,12 @@ async def _taken(request: Request, receiver: Receiver) -> str:
         raise _Refused(415, "only plain bodies are taken")
     claim = claim_of(headers.raw)
     if claim is None:
-        raise _Refused(401, "not signed")
+        raise _Refused(401, "not signed", "headers")
     body = await _body(request)
-    if not is_signed(claim, body, receiver.secrets) or not is_fresh(claim, receiver.now()):
-        raise _Refused(401, "not signed")
+    if not is_signed(claim, body, receiver.secrets):
+        raise _Refused(401, "not signed", "another secret, or forged")
+    if not is_fresh(claim, receiver.now()):
+        raise _Refused(401, "not signed", "its time is not now: replayed, or clocks differ")
     try:
         event = event_of(body)
     except Unreadable:
@@ -181,8 +183,8 @@ async def _taken(request: Request, receiver: Receiver) -> str:
     if not new:
         receiver.log.count("known before")
         return "known"
-    receiver.log.line(f"accepted {event}")
     receiver.wake()
+    receiver.log.line(f"accepted {event}")
     return "accepted"
 
 

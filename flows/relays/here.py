@@ -38,8 +38,9 @@ _LONGEST_LINE: Final = 500
 _MOST_READ: Final = 1 << 20
 _INTERRUPTED: Final = 130
 _NOT_FOR_GATES: Final = ("FINETUNE_GATE_GITHUB_TOKEN", "FINETUNE_GATE_WEBHOOK_SECRET")
+"""Secrets of the watcher's own."""
 
-Stop = Literal["", "closing", "deadline"]
+_Stop = Literal["", "closing", "deadline"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class GateEnded:
 @dataclass(frozen=True, slots=True)
 class _Ran:
     status: int
-    stopped: Stop
+    stopped: _Stop
     sentence: str
     lines: tuple[str, ...]
 
@@ -175,7 +176,7 @@ class Here:
     def _watched(self, process: subprocess.Popen[bytes], output: IO[bytes], errors: IO[bytes]) -> _Ran:
         """Wait for its end, and see to it that there is one."""
         until = time.monotonic() + self._deadline_s
-        stopped: Stop = ""
+        stopped: _Stop = ""
         while process.poll() is None:
             if self._closing.is_set() or time.monotonic() > until:
                 stopped = "closing" if self._closing.is_set() else "deadline"
@@ -188,7 +189,7 @@ class Here:
         decided = status in (0, 1, 3)
         return _Ran(status, stopped, self._sentence(status, stopped, _text(output)), () if decided else tuple(lines))
 
-    def _sentence(self, status: int, stopped: Stop, output: str) -> str:
+    def _sentence(self, status: int, stopped: _Stop, output: str) -> str:
         if stopped == "closing":
             return "stopped with its watcher; it goes on when somebody watches again"
         if stopped == "deadline":

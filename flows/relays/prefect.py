@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, cast
@@ -28,6 +29,7 @@ BEGINS_WITHIN_S: Final = 600.0
 """A flow run that Prefect calls running, and that has not taken its turn after so long, is taken for dead: Prefect
 itself does not notice where a process has gone."""
 
+_BUSY_PAUSES_S: Final = (0.5, 1.0, 2.0, 4.0)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -118,7 +120,14 @@ class Prefect:
         return cast("dict[str, object]", body) if isinstance(body, dict) else None
 
     def _ask(self, path: str, body: object = None) -> Reply | NoReply:
-        return ask(f"{self._url}{path}", self._seconds, headers=self._headers, body=body)
+        """Again where the server says that it is busy, as one on SQLite does among its own workers."""
+        pauses = iter(_BUSY_PAUSES_S)
+        while True:
+            reply = ask(f"{self._url}{path}", self._seconds, headers=self._headers, body=body)
+            pause = next(pauses, None)
+            if isinstance(reply, NoReply) or reply.status not in (429, 503) or pause is None:
+                return reply
+            time.sleep(pause)
 
 
 def _flow_run_id(row: Row) -> str:

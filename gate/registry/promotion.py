@@ -179,7 +179,7 @@ class LedgerPromotion:
         candidate = self._registry.version(name, version)
         if decision != "promote" and any(candidate.tags.get(key) != value for key, value in tags.items()):
             serves = pins.champion.version if pins.champion else None
-            said = f"{decision}: {reason}"
+            said = reason if reason.lower().startswith(decision) else f"{decision}: {reason}"
             self._ledger(name).refuse(
                 Wanted(
                     alias,

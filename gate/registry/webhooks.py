@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -36,7 +37,8 @@ PRIVATE_IPS: Final = "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"
 ENCRYPTION_KEY: Final = "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"
 
 _ARRIVED: Final = 202
-_PROBES: Final = 8
+_PROBES: Final = 3
+_AT_ONCE: Final = 8
 _MOST_LISTED: Final = 1000
 _MAKE_KEY: Final = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 
@@ -198,17 +200,26 @@ def _refuse_no_server(connection: Connection) -> None:
 
 def _refuse_separate_keys(connection: Connection) -> None:
     """A server without a key makes one up in each of its processes: each can read only what itself has stored, and
-    deliveries of the others are lost. Ask as many of them as may be.
+    deliveries of the others are lost. Ask as many of them as may be: over many connections, and at once, so that none
+    of the processes answers alone.
     """
+
+    def listed(_: int) -> None:
+        connection.client.list_webhooks(max_results=1)
+
     for attempt in range(_PROBES):
-        with _on_another_connection(attempt), _explained(connection, "list the webhooks again"):
-            connection.client.list_webhooks(max_results=1)
+        with (
+            _on_other_connections(attempt),
+            _explained(connection, "list the webhooks again"),
+            ThreadPoolExecutor(_AT_ONCE) as threads,
+        ):
+            list(threads.map(listed, range(_AT_ONCE)))
 
 
 @contextmanager
-def _on_another_connection(attempt: int) -> Generator[None]:
-    """MLflow's client keeps one connection, hence one process of the server, for each set of these settings; and would
-    try again until it meets a process that can answer."""
+def _on_other_connections(attempt: int) -> Generator[None]:
+    """MLflow's client keeps its connections for each set of these settings, and would try again until it meets a
+    process that can answer."""
     settings = {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(attempt + 1),

@@ -108,7 +108,7 @@ def approval_request(
         actor=actor,
         review=review,
         seen=waiting.seen,
-        approval=waiting.record.approval_required,
+        approval=True,
     )
 
 

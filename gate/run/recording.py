@@ -24,13 +24,10 @@ from ..record import (
     ScoreTableRecord,
     UsageRecord,
     canonical_json,
-    measurement_record,
-    model_record,
-    review_record,
-    rule_record,
 )
 from .answering import Answered
 from .finding_files import findings_digest
+from .record_parts import measurement_record, model_record, review_record, rule_record
 from .states import FINDINGS_FILE, SCORES_FILE, Decided, GateRequest, Resolved, Scored
 
 _SOFTWARE = ("finetune-gate", "mlflow", "prefect", "torch", "transformers", "tokenizers", "peft", "numpy", "scipy")

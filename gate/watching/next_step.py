@@ -1,7 +1,7 @@
 """What to do about a version that asks to be gated. Pure: no registry, no clock.
 
 step = next_step(ask.standing, now_ms, Pace(), missed=ask.missed)
-step.kind, step.sentence             # start: "attempt 1 of 3 failed (no space left), so once more"
+step.kind, step.sentence             # start: "attempt 1 of 3: failed: no space left; once more"
 """
 
 from __future__ import annotations

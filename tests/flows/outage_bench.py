@@ -22,7 +22,7 @@ from finetune_gate.gate.registry import Ledger, Registry, promotion
 from finetune_gate.gate.run import GateRequest, walk
 
 RULE = "{metric: perplexity.bits_per_byte, min_change: 0, margin: 2}"
-TIMEOUT_S, RETRIES, PATIENCE_S = 3, 1, 5.0
+TIMEOUT_S, RETRIES, PATIENCE_S = 2, 1, 5.0
 """How long a gate waits for an answer of MLflow, how often its client tries again, and how long the ledger tries to
 write while it can be read: little, so that tests are short."""
 

@@ -65,9 +65,9 @@ class Server:
         return process
 
     def processes(self) -> list[psutil.Process]:
-        """Of flow runs that are running: the serving process spawns one for each."""
+        """Of flow runs that are running: the serving process starts one for each."""
         every = [child for pid in self.serving for child in psutil.Process(pid).children()]
-        return [child for child in every if any("spawn_main" in word for word in _command(child))]
+        return [child for child in every if "prefect.engine" in _command(child)]
 
     def call(self, path: str, body: object = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

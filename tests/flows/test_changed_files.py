@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -35,8 +35,8 @@ def gated(request: GateRequest, point: str, change: Callable[[], object], heard:
 
     write_evidence = run_steps.write_evidence
 
-    def then_change(*arguments: object) -> None:
-        write_evidence(*arguments)  # pyright: ignore[reportArgumentType]
+    def then_change(*arguments: Any) -> None:
+        write_evidence(*arguments)
         change()
 
     with pytest.MonkeyPatch.context() as patch:

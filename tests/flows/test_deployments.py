@@ -56,6 +56,11 @@ def named(house: Server, name: str, *, bound: float = 40) -> Path:
     return house.workshop.gate(f"{{metric: perplexity.bits_per_byte, max: {bound}}}", name=name, classify=False)
 
 
+def logged(house: Server, run: Any, text: str) -> None:
+    """Prefect takes its time to pass logs on."""
+    waited(lambda: text in house.logs(run), f"{text!r} in the log of {run['name']}", seconds=30)
+
+
 def held(model: str = MODEL, **settings: Any) -> Any:
     """The lock, held by this test, and what it says."""
     settings = {"holder": "a test", "say": lambda _line: None, "warn": lambda _line: None, **settings}
@@ -95,10 +100,16 @@ def test_two_versions_of_one_model_are_gated_one_after_the_other(house: Server) 
     assert [house.ended(run)["state_type"] for run in runs] == ["COMPLETED"] * 2
     (_, first_end), (second_begin, _) = sorted(steps_of(house, run) for run in runs)
     assert first_end <= second_begin
-    logs = "\n".join(house.logs(run) for run in runs)
-    assert f"Prefect's limit {limit_name(MODEL)} was inactive and of 5 slots: set to one slot, and active" in logs
-    assert f"flow run {MODEL} " in logs
-    assert "gates this model now: waiting for its end" in logs
+
+    def logs() -> str:
+        return "\n".join(house.logs(run) for run in runs)
+
+    for text in (
+        f"Prefect's limit {limit_name(MODEL)} was inactive and of 5 slots: set to one slot, and active",
+        f"flow run {MODEL} ",
+        "gates this model now: waiting for its end",
+    ):
+        waited(lambda text=text: text in logs(), f"{text!r} in the logs", seconds=30)
     limit = house.call(LIMIT)
     assert (limit["active"], limit["limit"], limit["active_slots"]) == (True, 1, 0)
     assert [one["name"] for one in house.call("/variables/filter", {})] == []
@@ -116,7 +127,7 @@ def test_what_is_decided_already_waits_for_no_lock(house: Server) -> None:
     with held():
         again = house.run(gate_file=str(gate), version="1", once=True)
     assert again["state_type"] == "COMPLETED"
-    assert f"decided by {first['id']} (a person), not by this run" in house.logs(again)
+    logged(house, again, f"decided by {first['id']} (a person), not by this run")
     assert house.tasks(again) == []
 
 
@@ -198,15 +209,11 @@ def test_a_cancelled_run_is_not_started_again_and_leaves_nothing_half_done(house
     run = house.start(gate_file=str(gate), version="2")
     waited(lambda: step in house.tasks(run), f"step {step}", every=0.1)
     cancel(house, run)
-    ended = house.ended(run)
+    house.ended(run)
     waited(lambda: not house.processes(), "the process to end")
-    champion = house.workshop.champion()
-    found = standing(house, gate, "2")
-    if ended["state_type"] == "CANCELLED" and found.state != "decided":
-        assert found.state == "cancelled", house.logs(run)
-    assert champion in ("1", "2")
-    limit = house.call(LIMIT)
-    waited(lambda: house.call(LIMIT)["active_slots"] == 0, f"the slot of {limit['name']}")
+    assert standing(house, gate, "2").state in ("cancelled", "decided"), house.logs(run)
+    assert house.workshop.champion() in ("1", "2")
+    waited(lambda: house.call(LIMIT)["active_slots"] == 0, "the slot to be free", seconds=20)
 
     done = house.workshop.command("run", gate, "--version", "2", "--json", "--no-prefect")
     assert json.loads(done.stdout)["decision"] == "promote", done.stdout
@@ -240,17 +247,16 @@ def test_a_suspended_run_that_is_cancelled_keeps_its_hold(house: Server) -> None
 def test_a_sweep_starts_a_gate_for_a_new_version_once(house: Server) -> None:
     sweep = house.ended(house.create("registry_watch/watch", "first"))
     assert sweep["state_type"] == "COMPLETED", house.logs(sweep)
-    assert "began to watch: versions above 2 are new" in house.logs(sweep)
+    logged(house, sweep, "began to watch: versions above 2 are new")
     client = house.workshop.client()
-    client.create_model_version(MODEL, client.get_model_version(MODEL, "1").source)
+    first = client.get_model_version(MODEL, "1")
+    client.create_model_version(MODEL, first.source, tags={"base_model": first.tags["base_model"]})
     sweep = house.ended(house.create("registry_watch/watch", "second"))
-    assert "tiny-router 3: started" in house.logs(sweep)
+    logged(house, sweep, "tiny-router 3: started")
     (row,) = json.loads(house.artifacts(sweep)["registry-watch"]["data"])
     assert (row["version"], row["why it asks"], row["what was done"]) == ("3", "new version", "started")
 
-    gates = house.call("/flow_runs/filter", {"flow_runs": {"name": {"any_": [f"{MODEL} 3", f"{MODEL} latest"]}}})
-    runs = gates or [run for run in house.call("/flow_runs/filter", {}) if run["parameters"].get("version") == "3"]
-    (run,) = runs
+    (run,) = [one for one in house.call("/flow_runs/filter", {}) if one["parameters"].get("version") == "3"]
     assert house.ended(run)["state_type"] == "COMPLETED"
     assert run["parameters"]["trigger"] == "watch: new version"
     sweep = house.ended(house.create("registry_watch/watch", "third"))

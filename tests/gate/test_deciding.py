@@ -158,7 +158,7 @@ def test_verdicts(rules: Sequence[Rule], measurements: Sequence[Measurement | No
     assert decide(rules, found, USUAL).verdict == verdict
 
 
-def test_identical_files_and_a_moved_champion_never_promote() -> None:
+def test_identical_or_changed_files_and_a_moved_champion_never_promote() -> None:
     identical = judge(RULE, PASSED, replace(USUAL, identical=("champion",)))
     assert (identical.verdict, identical.sentence) == (
         "hold",
@@ -167,6 +167,9 @@ def test_identical_files_and_a_moved_champion_never_promote() -> None:
     moved = judge(RULE, PASSED, replace(USUAL, champion_moved="alias champion points to version 5"))
     assert moved.verdict == "hold"
     assert "version 5" in moved.sentence
+    changed = judge(RULE, PASSED, replace(USUAL, files_changed="the files of v2 are others: digest changed"))
+    assert changed.verdict == "hold"
+    assert "meanwhile the files of v2 are others: digest changed; see who writes there" in changed.sentence
     assert judge(RULE, FAILED, replace(USUAL, identical=("base",))).verdict == "block"
 
 
@@ -226,7 +229,11 @@ def test_a_review_settles_what_is_open_and_nothing_else(
 
 @pytest.mark.parametrize(
     "circumstances",
-    [replace(USUAL, identical=("base",)), replace(USUAL, champion_moved="alias champion points to version 5")],
+    [
+        replace(USUAL, identical=("base",)),
+        replace(USUAL, champion_moved="alias champion points to version 5"),
+        replace(USUAL, files_changed="the files of v2 are others: digest changed"),
+    ],
 )
 def test_no_review_promotes_what_is_identical_or_was_judged_against_another_champion(
     circumstances: Circumstances,

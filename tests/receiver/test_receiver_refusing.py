@@ -73,6 +73,7 @@ def test_either_of_two_secrets_is_good_and_no_third(found: Box) -> None:
 @pytest.mark.parametrize(("skew", "status"), [(-301, 401), (-300, 202), (0, 202), (300, 202), (301, 401)])
 def test_a_delivery_is_good_for_five_minutes(found: Box, skew: int, status: int) -> None:
     assert answer(found, Delivery(event(), at=NOW + skew))[0] == status
+    assert ("clocks" in found.said[0]) == (status == 401)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -33,7 +32,7 @@ def resolve(shop: Shop, candidate: str) -> Pins:
 
 def promote(shop: Shop, candidate: str, registry: Registry | None = None) -> None:
     promoter = LedgerPromotion(registry or shop.registry, Author("octocat", "github"))
-    generation = promoter.settle(MODEL, "champion")
+    generation = promoter.settle(MODEL, "champion").standing.generation
     promoter.promote(resolve(shop, candidate), "champion", None, "d" * 64, RECORD, generation=generation)
 
 
@@ -255,7 +254,5 @@ def test_it_ends_when_it_is_told_to(three: Shop, by: signal.Signals) -> None:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().endswith("in order\n")
-        begun = time.monotonic()
         process.send_signal(by)
-        assert process.wait(20) == 0
-        assert time.monotonic() - begun < 5
+        assert process.wait(60) == 0  # long before the next round, however busy the machine is

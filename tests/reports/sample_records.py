@@ -27,9 +27,8 @@ from finetune_gate.gate.record import (
     RunRecord,
     ScoreTableRecord,
     UsageRecord,
-    measurement_record,
-    rule_record,
 )
+from finetune_gate.gate.run.record_parts import measurement_record, rule_record
 
 LABELS = ("billing", "bug", "praise")
 TODAY = date(2025, 3, 4)

@@ -21,12 +21,13 @@ class Heard:
 
 
 class Hub:
-    """``says`` maps paths to status and body; other paths are a 404. ``slow_s``: how long it says nothing first."""
+    """``says`` maps paths to status and body; other paths are a 404. ``slow_s``: how long it says nothing first;
+    ``busy``: how many of the next requests are answered by 503."""
 
     def __init__(self) -> None:
         self.says: dict[str, tuple[int, object]] = {}
         self.heard: list[Heard] = []
-        self.slow_s = 0.0
+        self.slow_s, self.busy = 0.0, 0
         hub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,6 +36,8 @@ class Hub:
                 hub.heard.append(Heard(self.command, self.path, dict(self.headers), json.loads(sent) if sent else None))
                 time.sleep(hub.slow_s)
                 status, said = hub.says.get(self.path, (404, {"message": "Not Found"}))
+                if hub.busy:
+                    hub.busy, status = hub.busy - 1, 503
                 body = b"" if status == 204 else json.dumps(said).encode()
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                     self.send_response(status)

@@ -27,6 +27,16 @@ rules:
 """
 
 
+AT_ONCE = Pace(undelivered_s=-1, patience_s=-1, patience_here_s=-1, pauses_s=(-1,), missed_s=(-1,))
+"""Nothing is waited for."""
+
+
+def did(report: Report) -> dict[str, str]:
+    """Version to what was done."""
+    assert not report.problems, report.problems
+    return {one.version: one.did for one in report.looked}
+
+
 def write_gate(folder: Path, name: str = "gate.yaml", model: str = BOT, extra: str = "") -> Path:
     path = folder / name
     path.write_text(GATE.format(model=model, extra=extra))

@@ -15,16 +15,14 @@ from typing import Any
 
 import psutil
 import pytest
-from shelf import Shelf, write_gate
+from shelf import AT_ONCE, Shelf, write_gate
 from workshop import BASE, MODEL, Workshop
 
 from finetune_gate.flows.relays import GateEnded, Here
 from finetune_gate.gate.registry import Registry
 from finetune_gate.gate.turns import Turns
-from finetune_gate.gate.watching import Pace
 
 PRETENDING = Path(__file__).parent / "pretending.py"
-AT_ONCE = Pace(undelivered_s=-1, patience_s=-1, patience_here_s=-1, pauses_s=(-1,), missed_s=(-1,))
 
 
 @pytest.fixture

@@ -142,6 +142,12 @@ def test_whoever_cannot_be_reached(watched: Shelf, hub: Hub, path: str, status: 
     assert way_out in one.sentence
 
 
+def test_a_busy_server_is_asked_again(watched: Shelf, hub: Hub) -> None:
+    hub.busy = 2
+    assert watched.look(relay(hub)).looked[0].did == "started"
+    assert len(created(hub)) == 1
+
+
 def test_a_server_that_is_away(watched: Shelf) -> None:
     away = Prefect("http://127.0.0.1:9/api", {}, "watch", seconds=2.0)
     (one,) = watched.look(away).looked
