@@ -37,7 +37,11 @@ _SHOWN_LINES: Final = 20
 _LONGEST_LINE: Final = 500
 _MOST_READ: Final = 1 << 20
 _INTERRUPTED: Final = 130
-_NOT_FOR_GATES: Final = ("FINETUNE_GATE_GITHUB_TOKEN", "FINETUNE_GATE_WEBHOOK_SECRET")
+_NOT_FOR_GATES: Final = (
+    "FINETUNE_GATE_GITHUB_TOKEN",
+    "FINETUNE_GATE_WEBHOOK_SECRET",
+    "FINETUNE_GATE_WEBHOOK_SECRET_FILE",
+)
 """Secrets of the watcher's own."""
 
 _Stop = Literal["", "closing", "deadline"]
