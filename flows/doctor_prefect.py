@@ -4,7 +4,6 @@ deployed there? Prefect itself is not imported, and nothing is changed.
 
 from __future__ import annotations
 
-import base64
 import os
 import socket
 import tomllib
@@ -14,6 +13,7 @@ from typing import Final, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from finetune_gate.evaluators.errors import ConfigurationError, without_credentials
+from finetune_gate.flows.prefect_credentials import prefect_credentials
 from finetune_gate.gate.doctor import (
     Finding,
     NoReply,
@@ -55,7 +55,7 @@ def prefect_findings(
     if not is_http(url):
         yield fault("prefect address", f"PREFECT_API_URL: {shown} is no address", "such as http://127.0.0.1:4200/api")
         return
-    headers = _credentials(environ)
+    headers = prefect_credentials(environ)
     withheld = bool(headers) and url.startswith("http://") and not is_loopback(url)
     if withheld:
         yield warning("prefect address", f"the credentials for {shown} travel unencrypted", "reach it by https")
@@ -120,14 +120,6 @@ def _profile_url(profiles: Path, active: str | None) -> str:
     )
     url = cast("dict[str, object]", profile).get("PREFECT_API_URL") if isinstance(profile, dict) else None
     return url if isinstance(url, str) else ""
-
-
-def _credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    if key := environ.get("PREFECT_API_KEY"):
-        return {"Authorization": f"Bearer {key}"}
-    if pair := environ.get("PREFECT_API_AUTH_STRING"):
-        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-    return {}
 
 
 def _version(reply: Reply | NoReply, where: str, client: str | None, *, with_credentials: bool) -> Finding:

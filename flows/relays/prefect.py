@@ -8,7 +8,6 @@ turn starts one run.
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 import time
@@ -17,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, cast
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem, without_credentials
+from finetune_gate.flows.prefect_credentials import prefect_credentials
 from finetune_gate.gate.doctor import NoReply, Reply, ask, is_http
 from finetune_gate.gate.registry.mlflow_client import plain
 from finetune_gate.gate.turns import Ending, Row, Turns
@@ -40,12 +40,7 @@ def from_environment(trigger: str, environ: Mapping[str, str] = os.environ) -> P
         found = f"{without_credentials(url.split('?', 1)[0])} is no address" if url else "not set"
         expected = "the address of Prefect's API, such as http://127.0.0.1:4200/api"
         raise ConfigurationError(Problem("PREFECT_API_URL", found, expected, "set it, or use another --relay"))
-    headers: dict[str, str] = {}
-    if key := environ.get("PREFECT_API_KEY"):
-        headers = {"Authorization": f"Bearer {key}"}
-    elif pair := environ.get("PREFECT_API_AUTH_STRING"):
-        headers = {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
-    return Prefect(url, headers, trigger)
+    return Prefect(url, prefect_credentials(environ), trigger)
 
 
 class Prefect:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 from workshop import MODEL, PASSES, Workshop
 
-from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError
+from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem, RegistryError
 from finetune_gate.gate.record import read_record
 from finetune_gate.gate.run import GateRequest, GateResult, StepName, walk
 
@@ -45,6 +45,33 @@ def test_a_champion_that_moved_meanwhile_turns_promote_into_hold(workshop: Works
     assert record.run.action.outcome == "stale"
     assert workshop.champion() == "1"
     assert workshop.tags("2")["finetune_gate.decision"] == "hold"
+
+
+@pytest.mark.parametrize(
+    ("before", "meanwhile", "said"),
+    [
+        ("1", "1", "alias 'champion' points to version 1: nothing was moved"),
+        ("1", None, "alias 'champion' points to nothing: it was moved meanwhile, and not by this run"),
+        ("2", "2", "alias 'champion' points to version 2: as before this run"),
+    ],
+)
+def test_a_registry_that_fails_says_where_the_alias_is(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch, before: str, meanwhile: str | None, said: str
+) -> None:
+    def failing(*_: object) -> str:
+        raise RegistryError(Problem("MLflow", "made to fail"))
+
+    def move() -> None:
+        if meanwhile is None:
+            client.delete_registered_model_alias(MODEL, "champion")
+
+    client = workshop.client()
+    client.set_registered_model_alias(MODEL, "champion", before)
+    monkeypatch.setattr("finetune_gate.gate.run.steps.Tracking.open_run", failing)
+    with pytest.raises(RegistryError) as caught:
+        gated(workshop, workshop.gate(PASSES, classify=False), move)
+    made, where = caught.value.problems
+    assert (made.found, where.where, where.found) == ("made to fail", MODEL, said)
 
 
 def test_the_legacy_stage_moves_where_the_gate_file_asks(workshop: Workshop) -> None:
