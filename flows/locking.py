@@ -107,8 +107,10 @@ def one_at_a_time(
             yield
         finally:
             over.set()
-            beating.join(1.0)
-            slot.release(lease)
+            try:
+                beating.join(1.0)
+            finally:
+                slot.release(lease)
 
 
 @dataclass(slots=True)

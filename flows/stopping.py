@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 from contextvars import copy_context
-from traceback import clear_frames
 from typing import Final
 
 from finetune_gate.gate.run.in_turn import why_stopped
@@ -24,8 +23,6 @@ def why_flow_stopped(error: BaseException) -> Outcome:
     from prefect.exceptions import TerminationSignal
 
     if isinstance(error, TerminationSignal):
-        # a query that was cut off keeps its database locked for as long as the traceback keeps its cursor
-        clear_frames(error.__traceback__)
         return "cancelled" if _is_cancelled() else "failed"
     return why_stopped(error)
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from traceback import clear_frames
 from typing import TypeVar
 
 from finetune_gate.evaluators.errors import ConfigurationError, FinetuneGateError, Problem, RegistryError
@@ -70,32 +71,40 @@ def walk_in_turn(
             taken.check()
         return via(name, step)
 
+    ending: Ending | None = None
     try:
         with taken.heard():
             result = walk(request, via=checked, progress=show, run_on=run_on)
+            ending = _decided(result)
+        _end(taken, ending, show)
     except BaseException as error:
-        sentence = str(error.problems[0]) if isinstance(error, FinetuneGateError) else type(error).__name__
-        _end_quietly(taken, Ending(outcome=stopped(error), sentence=sentence))
+        # a query that was cut off keeps its database locked for as long as the traceback keeps its cursor
+        clear_frames(error.__traceback__)
+        if ending is None:
+            sentence = str(error.problems[0]) if isinstance(error, FinetuneGateError) else type(error).__name__
+            ending = Ending(outcome=stopped(error), sentence=sentence)
+        _end(taken, ending, show)
         raise
-    candidate = result.record.role("candidate")
-    taken.end(
-        Ending(
-            outcome=result.record.decision,
-            sentence=result.record.sentence,
-            record=result.address,
-            record_digest=result.record.digest(),
-            files_digest=candidate.digest if candidate else "",
-        )
-    )
     return result
 
 
-def _end_quietly(held: Held, ending: Ending) -> None:
-    """What went wrong is said already: a registry that does not answer must not hide it."""
+def _decided(result: GateResult) -> Ending:
+    candidate = result.record.role("candidate")
+    return Ending(
+        outcome=result.record.decision,
+        sentence=result.record.sentence,
+        record=result.address,
+        record_digest=result.record.digest(),
+        files_digest=candidate.digest if candidate else "",
+    )
+
+
+def _end(held: Held, ending: Ending, show: Progress) -> None:
+    """A registry that does not answer now changes nothing about what was decided, or went wrong, before."""
     try:
         held.end(ending)
-    except RegistryError:
-        return
+    except RegistryError as error:
+        show.say(f"how this run ended could not be noted, so that a watcher may start it again: {error.problems[0]}")
 
 
 def _brought(ending: Ending, registry: Registry, out: Path) -> GateResult:

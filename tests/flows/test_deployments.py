@@ -213,7 +213,7 @@ def test_a_cancelled_run_is_not_started_again_and_leaves_nothing_half_done(house
     waited(lambda: not house.processes(), "the process to end")
     assert standing(house, gate, "2").state in ("cancelled", "decided"), house.logs(run)
     assert house.workshop.champion() in ("1", "2")
-    waited(lambda: house.call(LIMIT)["active_slots"] == 0, "the slot to be free", seconds=20)
+    waited(lambda: house.call(LIMIT)["active_slots"] == 0, "the slot to be free", seconds=90)
 
     done = house.workshop.command("run", gate, "--version", "2", "--json", "--no-prefect")
     assert json.loads(done.stdout)["decision"] == "promote", done.stdout

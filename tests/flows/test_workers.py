@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prefect_house import Server, opened
+from prefect_house import Server, opened, waited
 from workshop import MODEL, PASSES, Workshop, copy_workshop
 
 from finetune_gate.flows.relays.prefect import from_environment
@@ -114,3 +114,13 @@ def test_a_worker_runs_what_was_started(house: Server) -> None:
     assert house.workshop.champion() == "2"
     assert house.workshop.tags("2")["finetune_gate.decision"] == "promote"
     assert f"Beginning flow run '{MODEL} 2'" in house.logs(run)
+
+
+def test_the_schedule_makes_sweeps(house: Server) -> None:
+    """Prefect's scheduler does not work with every SQLAlchemy that Prefect admits: with 2.1 it makes no runs."""
+
+    def scheduled() -> list[Any]:
+        runs = house.call("/flow_runs/filter", {"flow_runs": {"tags": {"all_": ["auto-scheduled"]}}})
+        return [run for run in runs if run["parameters"].get("gate_files")]
+
+    waited(scheduled, "sweeps that are scheduled", seconds=90)
