@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
 from hub import Hub, opened
@@ -16,7 +15,7 @@ from finetune_gate.gate.gate_file import load_gate_file
 from finetune_gate.gate.turns import Ending, Held
 from finetune_gate.gate.watching import Pace
 
-DEPLOYMENT, RUN = str(uuid4()), str(uuid4())
+DEPLOYMENT, RUN = "6f0c1f64-2b5e-4b7e-9a53-0000000000d1", "6f0c1f64-2b5e-4b7e-9a53-0000000000f1"
 CREATE = f"/api/deployments/{DEPLOYMENT}/create_flow_run"
 SOON = Pace(patience_s=-1, missed_s=(-1,), pauses_s=(-1,))
 
