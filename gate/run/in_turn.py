@@ -23,6 +23,7 @@ from ..gate_file import load_gate_file
 from ..progress import Progress, Silent
 from ..record import read_record
 from ..registry import Author, Registry, Tracking
+from ..registry.mlflow_client import quick_calls
 from ..turns import Ending, Held, Outcome, Subject, Turns, Wish
 from .seen import Seen
 from .shards import RunOn, this_process
@@ -102,7 +103,8 @@ def _decided(result: GateResult) -> Ending:
 def _end(held: Held, ending: Ending, show: Progress) -> None:
     """A registry that does not answer now changes nothing about what was decided, or went wrong, before."""
     try:
-        held.end(ending)
+        with quick_calls():
+            held.end(ending)
     except RegistryError as error:
         show.say(f"how this run ended could not be noted, so that a watcher may start it again: {error.problems[0]}")
 

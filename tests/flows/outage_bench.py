@@ -103,23 +103,22 @@ class Bench:
             self.runs[seed] = client.create_run(experiment)
             client.log_artifacts(self.runs[seed].info.run_id, str(files), "model")
         client.create_registered_model(BASE)
-        self._register(client, BASE, 0)
+        self._register(client, BASE, self.runs[0], {})
 
     def model(self, *, files_of_their_own: bool = False) -> str:
         """A new model: version 1 serves, version 2 is to be gated."""
         client, name = self.client, f"{MODEL}-{next(self.numbers)}"
         client.create_registered_model(name)
         for seed in (1, 2):
+            run = self.runs[seed]
             if files_of_their_own:
-                self.runs[seed] = client.create_run(self.runs[0].info.experiment_id)
-                client.log_artifacts(self.runs[seed].info.run_id, str(self.folder / "made" / str(seed)), "model")
-            self._register(client, name, seed)
+                run = client.create_run(run.info.experiment_id)
+                client.log_artifacts(run.info.run_id, str(self.folder / "made" / str(seed)), "model")
+            self._register(client, name, run, {"base_model": f"models:/{BASE}/1"})
         client.set_registered_model_alias(name, "champion", "1")
         return name
 
-    def _register(self, client: Any, name: str, seed: int) -> None:
-        tags = {"base_model": f"models:/{BASE}/1"} if seed else {}
-        run = self.runs[seed]
+    def _register(self, client: Any, name: str, run: Any, tags: dict[str, str]) -> None:
         client.create_model_version(name, f"{run.info.artifact_uri}/model", run.info.run_id, tags=tags)
 
     def gate_file(self, model: str, extra: str = STAGE, rule: str = RULE) -> Path:

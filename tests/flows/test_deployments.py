@@ -225,11 +225,12 @@ def test_a_cancelled_run_is_not_started_again_and_leaves_nothing_half_done(house
 
 def test_a_run_that_is_terminated_without_being_cancelled_has_failed(house: Server) -> None:
     gate = named(house, "evicted.yaml", bound=19)
-    run = house.start(gate_file=str(gate), version="1")
-    waited(lambda: "answer" in house.tasks(run), "its work", every=0.1)
-    (process,) = house.processes()
-    process.send_signal(signal.SIGTERM)
-    assert house.ended(run)["state_type"] == "CRASHED"
+    with held():  # so that it is still there, in its turn, when the signal comes
+        run = house.start(gate_file=str(gate), version="1")
+        waited(lambda: standing(house, gate, "1").state == "running", "its turn")
+        (process,) = house.processes()
+        process.send_signal(signal.SIGTERM)
+        assert house.ended(run)["state_type"] == "CRASHED"
     waited(lambda: standing(house, gate, "1").state == "failed", "the end of its turn")
 
 

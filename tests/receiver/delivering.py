@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -9,20 +10,30 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import httpx
 
 from finetune_gate.flows.receiver import Inbox, Log, Receiver
 from finetune_gate.flows.receiver.server import application, listen, server_of
 
+T = TypeVar("T")
+
 SECRET = b"correct-horse-battery-staple"
 OLD_SECRET = b"tr0ub4dor-and-three-more"
 NOW = 1_790_000_000
 MODELS = {"support-bot": frozenset({"champion"}), "sql-bot": frozenset({"live"})}
+
+
+def in_a_thread(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run ``work`` to its end. Not in this thread: a browser of another test may keep an event loop running here."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(lambda: asyncio.run(work())).result()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from delivering import SECRET, Delivery, event
+from delivering import SECRET, Delivery, event, in_a_thread
 from receiver_process import MODELS
 
 from finetune_gate.flows.receiver import Inbox
@@ -181,7 +181,7 @@ def test_two_receivers_do_not_share_an_inbox(tmp_path: Path) -> None:
 def test_how_long_an_answer_takes(tmp_path: Path) -> None:
     """Said, not asserted: the machine may be busy. The goal is 99 of 100 within 200 ms at 50 deliveries a second."""
     with process(tmp_path / "inbox", tmp_path / "diary") as (_, address):
-        took = sorted(asyncio.run(timed(httpx.URL(address).port or 0, round(MEASURED_SECONDS * PER_SECOND))))
+        took = sorted(in_a_thread(lambda: timed(httpx.URL(address).port or 0, round(MEASURED_SECONDS * PER_SECOND))))
     shares = {share: 1000 * took[int(share / 100 * (len(took) - 1))] for share in (50, 95, 99, 100)}
     print(
         f"{len(took)} answers at {PER_SECOND}/s: " + ", ".join(f"p{share} {ms:.0f} ms" for share, ms in shares.items())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import random
@@ -11,11 +10,12 @@ import sqlite3
 import string
 import time
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
-from delivering import NOW, OLD_SECRET, SECRET, Box, Delivery, box, event, served
+from delivering import NOW, OLD_SECRET, SECRET, Box, Delivery, box, event, in_a_thread, served
 
 from finetune_gate.flows.receiver.server import MAX_BODY
 
@@ -34,7 +34,7 @@ def answers(found: Box, *requests: tuple[bytes, dict[str, str]]) -> list[httpx.R
         async with found.client() as client:
             return [await client.post("/mlflow", content=body, headers=headers) for body, headers in requests]
 
-    return asyncio.run(ask())
+    return in_a_thread(ask)
 
 
 def answer(found: Box, delivery: Delivery, **headers: str) -> tuple[int, str]:
@@ -147,7 +147,7 @@ def test_a_header_twice_is_no_header(found: Box) -> None:
 
     for name in delivery.headers:
         if name != "Content-Type":
-            assert asyncio.run(ask(name)) == 401
+            assert in_a_thread(partial(ask, name)) == 401
 
 
 def forged(count: int, seed: int) -> Generator[tuple[bytes, dict[str, str]]]:
