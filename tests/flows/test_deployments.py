@@ -58,7 +58,7 @@ def named(house: Server, name: str, *, bound: float = 40) -> Path:
 
 def logged(house: Server, run: Any, text: str) -> None:
     """Prefect takes its time to pass logs on."""
-    waited(lambda: text in house.logs(run), f"{text!r} in the log of {run['name']}", seconds=30)
+    waited(lambda: text in house.logs(run), f"{text!r} in the log of {run['name']}", seconds=120)
 
 
 def held(model: str = MODEL, **settings: Any) -> Any:
@@ -109,7 +109,7 @@ def test_two_versions_of_one_model_are_gated_one_after_the_other(house: Server) 
         f"flow run {MODEL} ",
         "gates this model now: waiting for its end",
     ):
-        waited(lambda text=text: text in logs(), f"{text!r} in the logs", seconds=30)
+        waited(lambda text=text: text in logs(), f"{text!r} in the logs", seconds=120)
     limit = house.call(LIMIT)
     assert (limit["active"], limit["limit"], limit["active_slots"]) == (True, 1, 0)
     assert [one["name"] for one in house.call("/variables/filter", {})] == []
@@ -139,9 +139,9 @@ def test_the_lock_of_a_killed_holder_comes_back_when_its_lease_ends(house: Serve
     (process,) = house.processes()
     process.kill()
     begun = time.monotonic()
-    with held(wait_s=120.0):
+    with held(wait_s=180.0):
         took = time.monotonic() - begun
-    assert took < 60 + 30
+    assert took < 60 + 90  # the lease, and what a busy server takes to notice
     assert house.call(f"/flow_runs/{run['id']}")["state_type"] in ("RUNNING", "CRASHED")
 
 
@@ -213,7 +213,7 @@ def test_a_cancelled_run_is_not_started_again_and_leaves_nothing_half_done(house
     waited(lambda: not house.processes(), "the process to end")
     assert standing(house, gate, "2").state in ("cancelled", "decided"), house.logs(run)
     assert house.workshop.champion() in ("1", "2")
-    waited(lambda: house.call(LIMIT)["active_slots"] == 0, "the slot to be free", seconds=90)
+    waited(lambda: house.call(LIMIT)["active_slots"] == 0, "the slot to be free", seconds=180)
 
     done = house.workshop.command("run", gate, "--version", "2", "--json", "--no-prefect")
     assert json.loads(done.stdout)["decision"] == "promote", done.stdout

@@ -123,4 +123,4 @@ def test_the_schedule_makes_sweeps(house: Server) -> None:
         runs = house.call("/flow_runs/filter", {"flow_runs": {"tags": {"all_": ["auto-scheduled"]}}})
         return [run for run in runs if run["parameters"].get("gate_files")]
 
-    waited(scheduled, "sweeps that are scheduled", seconds=90)
+    waited(scheduled, "sweeps that are scheduled", seconds=180)
