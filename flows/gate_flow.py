@@ -8,7 +8,7 @@ Prefect shows and retries; it decides nothing. The verdict is in the decision re
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -106,8 +106,7 @@ def evaluation_gate(
     # a run that goes on after a wait has a decision already: the one that was waited with
     resumed = so_far.wait is not None
     result = _walk_as_tasks(request, "again" if resumed else "once" if once else "join")
-    if not result.elsewhere:
-        wait_for_review(result, request, so_far)
+    wait_for_review(result, request, so_far)
     return {
         "decision": result.record.decision,
         "sentence": result.record.sentence,
@@ -129,8 +128,7 @@ def run_as_flow(request: GateRequest, wish: Wish = "join") -> GateResult:
     )
     def evaluation_gate_here() -> None:
         results.append(_walk_as_tasks(request, wish))
-        if not results[0].elsewhere:
-            wait_for_review(results[0], request, SoFar())  # it cannot, and says so where the gate file wants it
+        wait_for_review(results[0], request, SoFar())  # it cannot, and says so where the gate file wants it
 
     evaluation_gate_here()
     return results[0]
@@ -155,20 +153,15 @@ class _Logged(Lines):
 
 def _walk_as_tasks(request: GateRequest, wish: Wish) -> GateResult:
     log = get_run_logger()
-    waits = deployment.id is not None and not request.dry_run
-    with ExitStack() as held:
-
-        def via(name: StepName, step: Callable[[], T], /) -> T:
-            nonlocal waits
-            if waits:  # only now that the turn is taken: who is answered by another's decision waits for no lock
-                waits = False
-                model = load_gate_file(request.gate_file).file.model
-                held.enter_context(one_at_a_time(model, holder=_holder(), say=log.info, warn=log.warning))
-            return _as_task(name, step)
-
-        result = walk_in_turn(
-            request, wish=wish, via=via, progress=_Logged(), run_on=on_cluster, stopped=why_flow_stopped
-        )
+    result = walk_in_turn(
+        request,
+        wish=wish,
+        via=_as_task,
+        progress=_Logged(),
+        run_on=on_cluster,
+        stopped=why_flow_stopped,
+        within=_alone if deployment.id is not None else nullcontext,
+    )
     record = result.record
     log.info(plain(record.sentence))
     if result.elsewhere:
@@ -182,8 +175,10 @@ def _walk_as_tasks(request: GateRequest, wish: Wish) -> GateResult:
     return result
 
 
-def _holder() -> str:
-    return f"flow run {flow_run.name} ({flow_run.id})"
+def _alone(model: str) -> AbstractContextManager[None]:
+    log = get_run_logger()
+    holder = f"flow run {flow_run.name} ({flow_run.id})"
+    return one_at_a_time(model, holder=holder, say=log.info, warn=log.warning)
 
 
 def _as_task(name: StepName, step: Callable[[], T], /) -> T:

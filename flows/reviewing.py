@@ -125,6 +125,8 @@ def wait_for_review(result: GateResult, request: GateRequest, so_far: SoFar) -> 
     from prefect import get_run_logger
     from prefect.runtime import flow_run
 
+    if result.elsewhere:  # whoever reviews that is asked there
+        return
     record = result.record
     settings = Reviewing.model_validate(record.gate_file.settings["review"])
     if not record.awaits_approval and (record.decision != "hold" or settings.wait != "hold"):
@@ -202,8 +204,6 @@ def _cannot_wait() -> str | None:
 
 def _no_use(result: GateResult, request: GateRequest) -> str | None:
     """Why there is nothing to say for a reviewer."""
-    if result.elsewhere:
-        return f"it was gated by {result.elsewhere}, and whoever reviews it is asked there"
     if request.dry_run:
         return "it is a dry run"
     if result.record.identical:

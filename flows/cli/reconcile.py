@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -72,6 +71,8 @@ def reconcile(models: tuple[str, ...], every: float | None, tracking_uri: str | 
 
 def _rounds(models: Sequence[str], every: float, tracking_uri: str | None, *, as_json: bool) -> int:
     """Until interrupted. The status of the last round; a registry that is away is waited for."""
+    from finetune_gate.gate.clock import now_iso
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     registry: Registry | None = None
     status, first = 0, True
@@ -85,7 +86,7 @@ def _rounds(models: Sequence[str], every: float, tracking_uri: str | None, *, as
                 done = _Round(problems=error.problems)
             status = done.status()
             if as_json:
-                click.echo(json.dumps({"at": _now(), **_as_json(done)}, allow_nan=False))
+                click.echo(json.dumps({"at": now_iso(), **_as_json(done)}, allow_nan=False))
             else:
                 _print(done, only_news=not first)
             first = False
@@ -134,9 +135,10 @@ def _as_json(done: _Round) -> dict[str, object]:
 
 
 def _print(done: _Round, *, only_news: bool) -> None:
+    from finetune_gate.gate.clock import now_iso
     from finetune_gate.gate.reports.inert import inert_text
 
-    when = f"{_now()}  " if only_news else ""
+    when = f"{now_iso()}  " if only_news else ""
     for one in done.models:
         name = inert_text(one.model)
         if one.note and not only_news:
@@ -152,7 +154,3 @@ def _print(done: _Round, *, only_news: bool) -> None:
         click.echo(f"{len(done.left)} more not looked at: the registry failed {_IN_A_ROW} times in a row", err=True)
     if not done.models and not done.problems and not only_news:
         click.echo("no model has a promotion ledger yet")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

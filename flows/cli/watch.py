@@ -8,7 +8,6 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -121,12 +120,13 @@ class WatchLines:
                 self._say(f"{len(report.models)} model(s) looked at: nothing asks to be gated")
 
     def gate(self, gate: GateEnded) -> None:
+        from finetune_gate.gate.clock import now_iso
         from finetune_gate.gate.reports.inert import inert_text
 
         with self._lock:
             self.undecided += gate.status not in _DECIDED
             if self._as_json:
-                self._say({"at": _now(), "gate": asdict(gate)})
+                self._say({"at": now_iso(), "gate": asdict(gate)})
                 return
             name = f"{inert_text(gate.model)} v{inert_text(gate.version)}"
             for line in gate.lines:
@@ -142,8 +142,10 @@ class WatchLines:
                 )
 
     def _say(self, what: str | dict[str, object]) -> None:
+        from finetune_gate.gate.clock import now_iso
+
         self._last = time.monotonic()
-        click.echo(f"{_now()}  {what}" if isinstance(what, str) else json.dumps(what, allow_nan=False))
+        click.echo(f"{now_iso()}  {what}" if isinstance(what, str) else json.dumps(what, allow_nan=False))
 
 
 def status_of(report: Report) -> int:
@@ -222,7 +224,3 @@ def _line(one: Looked) -> str:
     name = f"{one.model} v{one.version}" if one.version else one.model
     why = f" ({one.why})" if one.why else ""
     return inert_text(f"{name}{why}: {one.did}: {one.sentence}")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -11,8 +11,8 @@ An error of the model ends the run at once: it would come again.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from contextvars import Context
 from dataclasses import dataclass, field
 from functools import partial
@@ -95,7 +95,7 @@ class _OnWorkers:
 
     def answer(
         self, name: str, model: Model, shards: Sequence[Shard], advance: Advance
-    ) -> Iterator[tuple[Shard, Answers]]:
+    ) -> Generator[tuple[Shard, Answers]]:
         pin = self.pins.by_name()[name]
         if not (shards and model.batched and isinstance(pin.files, ModelFiles)):
             yield from InProcess().answer(name, model, shards, advance)
@@ -113,12 +113,13 @@ class _OnWorkers:
         )
         sizes = sizes_of(pin, self.pins)
         work = [Work(opening, name, model.digest, sizes, shard) for shard in shards]
-        for shard, answers in _mapped(cluster, context, work):
-            advance(len(shard))
-            written = sum(one.tokens for one in answers.values() if isinstance(one, Generation))
-            read = model.tokens(shard).read
-            self.used[name] = self.usage(name) + Usage(prompt_tokens=read, completion_tokens=written)
-            yield shard, answers
+        with closing(_mapped(cluster, context, work)) as finished:
+            for shard, answers in finished:
+                advance(len(shard))
+                written = sum(one.tokens for one in answers.values() if isinstance(one, Generation))
+                read = model.tokens(shard).read
+                self.used[name] = self.usage(name) + Usage(prompt_tokens=read, completion_tokens=written)
+                yield shard, answers
 
     def _reach(self, device: str) -> Cluster:
         if self.execution.cluster is not None:
@@ -130,7 +131,7 @@ class _OnWorkers:
         return self.opened.enter_context(cluster(self.execution, device))
 
 
-def _mapped(cluster: Cluster, context: Context, work: Sequence[Work]) -> Iterator[tuple[Shard, Answers]]:
+def _mapped(cluster: Cluster, context: Context, work: Sequence[Work]) -> Generator[tuple[Shard, Answers]]:
     """Every shard with its answers as they come; two for each worker are under way, so that none waits for the next."""
     task = shard_task(work[0].name)
     ended: SimpleQueue[int] = SimpleQueue()

@@ -11,13 +11,10 @@ from typing import Final, Never, cast
 from finetune_gate.gate.gate_file import GateFile
 from finetune_gate.gate.gate_file.settings import OWN_TAGS
 from finetune_gate.gate.registry.own_models import is_own
+from finetune_gate.gate.registry.webhooks import EVENTS
 
-_COUNTING: Final = {
-    "model_version.created": (),
-    "model_version_alias.created": ("alias",),
-    "model_version_tag.set": ("key",),
-}
-"""Events that count, and what their ``data`` must tell besides name and version."""
+_DETAIL: Final = {"model_version_alias.created": "alias", "model_version_tag.set": "key"}
+"""What the ``data`` of some events must tell besides name and version."""
 
 
 class Unreadable(ValueError):
@@ -50,11 +47,11 @@ def event_of(body: bytes) -> Event:
     except (ValueError, RecursionError) as error:
         raise Unreadable(str(error)) from None
     kind = f"{_text(value, 'entity')}.{_text(value, 'action')}"
-    if kind not in _COUNTING:
+    if kind not in EVENTS:
         return Event(kind)
     data = cast("dict[str, object]", value).get("data")
-    details = [_text(data, field) for field in _COUNTING[kind]]
-    return Event(kind, _text(data, "name"), _text(data, "version"), "".join(details))
+    detail = _text(data, _DETAIL[kind]) if kind in _DETAIL else ""
+    return Event(kind, _text(data, "name"), _text(data, "version"), detail)
 
 
 def own_aliases(files: Iterable[GateFile]) -> dict[str, frozenset[str]]:
@@ -75,7 +72,7 @@ def why_ignored(event: Event, models: Mapping[str, frozenset[str]]) -> str | Non
 
     ``models`` as `own_aliases` gives them.
     """
-    if event.kind not in _COUNTING:
+    if event.kind not in EVENTS:
         return "another kind of event"
     if is_own(event.name):
         return "own books"

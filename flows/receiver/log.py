@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Final
 
+from finetune_gate.gate.clock import now_iso
 from finetune_gate.gate.reports.inert import inert_text
 
 EVERY_SECONDS: Final = 10.0
@@ -34,7 +34,7 @@ class Log:
 
     def line(self, text: str) -> None:
         """One line, whatever is in ``text``: it may be others' words."""
-        self._say(f"{datetime.now(UTC).isoformat(timespec='seconds')}  {inert_text(text)}")
+        self._say(f"{now_iso()}  {inert_text(text)}")
 
     def count(self, what: str) -> None:
         """``what`` is one of a few fixed texts."""

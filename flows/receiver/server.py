@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
+from finetune_gate.gate.registry.webhooks import PATH
 
 from .events import Unreadable, event_of, why_ignored
 from .inbox import Inbox, InboxError
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATH: Final = "/mlflow"
 MAX_BODY: Final = 1 << 20
 READING_SECONDS: Final = 10.0
 """How long a request may take to arrive."""

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Literal
 
 from finetune_gate.evaluators.errors import RegistryError
+from finetune_gate.gate.clock import now_iso
 from finetune_gate.gate.registry import Author, Registry
-from finetune_gate.gate.watching import Report, look, now_iso
+from finetune_gate.gate.watching import Report, look
 from finetune_gate.gate.watching.relay import Relay
 
 from .here import GateEnded, Here

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 from finetune_gate.evaluators.errors import FinetuneGateError
 
+from ..clock import now_ms
 from ..gate_file import GateFile
 from ..registry.ledger import Ledger
 from ..registry.ledger_entries import Condition, Replayed, condition
@@ -144,7 +144,7 @@ def _ledger(look: RegistryLook, model: str, alias: str) -> Finding:
         serves = look.asked(lambda: look.registry.alias_version(model, alias))
     except FinetuneGateError as error:
         return faults_of(name, error)[0]
-    return ledger_order(replayed, alias, serves, int(time.time() * 1000))
+    return ledger_order(replayed, alias, serves, now_ms())
 
 
 def ledger_order(replayed: Replayed, alias: str, serves: str | None, now_ms: int) -> Finding:

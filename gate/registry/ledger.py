@@ -21,8 +21,9 @@ from typing import Final, Literal
 
 from finetune_gate.evaluators.errors import Problem, RegistryError
 
+from ..clock import now_ms
 from .ledger_entries import Condition, Entry, Replayed, Row, Standing, at_version, condition
-from .ledger_store import Author, LedgerStore, Wanted, now_ms
+from .ledger_store import Author, LedgerStore, Wanted
 from .ledger_words import completed, set_right, why_by_hand, written_down
 from .mlflow_client import NotInRegistry
 from .registered import INTENT_TAG, Intent

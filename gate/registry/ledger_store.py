@@ -10,12 +10,11 @@ An entry is a row of an `AppendOnly` list.
 from __future__ import annotations
 
 import re
-import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
+from ..clock import now_iso, now_ms
 from .append_only import AppendOnly, Named
 from .ledger_entries import DONE, ENTRY_TAG, SETTING_TAG, Entry, Kind, Replayed, Row, ledger_name, replay
 from .ledger_words import description, ledger_description, title
@@ -85,7 +84,7 @@ class LedgerStore:
             actor="unknown" if by_hand else plain(actor, 200),
             trigger=plain(f"noticed by {actor}, {trigger}" if by_hand else trigger, 200),
             reason=plain(wanted.reason, MAX_REASON),
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            at=now_iso(),
         )
         tags = {ENTRY_TAG: entry.model_dump_json()}
         if entry.kind != "refusal":
@@ -108,10 +107,6 @@ class LedgerStore:
 
     def say_done(self, row: Row, key: str) -> None:
         self._rows.note(row.number, SETTING_TAG + key, DONE)
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _begun() -> str:

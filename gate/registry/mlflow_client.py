@@ -150,12 +150,23 @@ def connect(tracking_uri: str | None = None, registry_uri: str | None = None) ->
 @contextmanager
 def quick_calls() -> Generator[None]:
     """For calls whose failing shall be known soon: tighter settings in this process, where the user has set none."""
-    ours = [key for key in _QUICK if os.environ.get(key) == SETTINGS[key]]
-    os.environ.update({key: _QUICK[key] for key in ours})
+    with mlflow_settings({key: _QUICK[key] for key in _QUICK if os.environ.get(key) == SETTINGS[key]}):
+        yield
+
+
+@contextmanager
+def mlflow_settings(settings: Mapping[str, str]) -> Generator[None]:
+    """MLflow reads its settings from the environment at every call: these, in this process, while this is open."""
+    before = {key: os.environ.get(key) for key in settings}
+    os.environ.update(settings)
     try:
         yield
     finally:
-        os.environ.update({key: SETTINGS[key] for key in ours})
+        for key, value in before.items():
+            if value is None:
+                os.environ.pop(key, None)
+            else:
+                os.environ[key] = value
 
 
 def public_uri(uri: str) -> str:

@@ -10,18 +10,17 @@ told here, with the setting of the server that is missing. Messages are those of
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem, RegistryError
 
-from .mlflow_client import Connection, NotInRegistry, error_code, plain
+from .mlflow_client import Connection, NotInRegistry, error_code, mlflow_settings, plain
 from .mlflow_types import WebhookEntity
 
 NAME: Final = "finetune-gate"
@@ -216,24 +215,12 @@ def _refuse_separate_keys(connection: Connection) -> None:
             list(threads.map(listed, range(_AT_ONCE)))
 
 
-@contextmanager
-def _on_other_connections(attempt: int) -> Generator[None]:
+def _on_other_connections(attempt: int) -> AbstractContextManager[None]:
     """MLflow's client keeps its connections for each set of these settings, and would try again until it meets a
     process that can answer."""
-    settings = {
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(attempt + 1),
-    }
-    before = {key: os.environ.get(key) for key in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                os.environ.pop(key)
-            else:
-                os.environ[key] = value
+    return mlflow_settings(
+        {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": str(attempt + 1)}
+    )
 
 
 @contextmanager

@@ -7,7 +7,8 @@ or not at all (see ``shards``). Of the others (APIs) every answer is kept as it 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
@@ -170,15 +171,14 @@ def _by_shards(
     late = asking.purse.late()
     reached = set[Shard]()
     if late is None:
-        finished = asking.runner.answer(name, asking.models[name], left, asking.progress.advance)
-        for shard, fresh in finished:
-            keep(fresh)
-            reached.add(shard)
-            _tell(asking)
-            if (late := asking.purse.late()) is not None:
-                break
-        if isinstance(finished, Generator):
-            finished.close()
+        # closed also where keeping fails: a cluster that is gone by then can give nothing up any more
+        with closing(asking.runner.answer(name, asking.models[name], left, asking.progress.advance)) as finished:
+            for shard, fresh in finished:
+                keep(fresh)
+                reached.add(shard)
+                _tell(asking)
+                if (late := asking.purse.late()) is not None:
+                    break
     if late is not None:
         keep({request: Failed(late.reason) for shard in left if shard not in reached for request in shard})
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from traceback import clear_frames
@@ -32,6 +33,7 @@ from .walk import GateResult, StepName, Via, directly, walk
 
 T = TypeVar("T")
 WhyStopped = Callable[[BaseException], Outcome]
+Within = Callable[[str], AbstractContextManager[object]]
 
 
 def why_stopped(error: BaseException) -> Outcome:
@@ -49,11 +51,13 @@ def walk_in_turn(
     progress: Progress | None = None,
     run_on: RunOn = this_process,
     stopped: WhyStopped = why_stopped,
+    within: Within = nullcontext,
 ) -> GateResult:
     """`walk`, unless another run gates the same version under the same gate file, or has: see `Wish`.
 
-    A dry run takes no turn: it decides for itself. Raises what `walk` raises, and EvaluationError where a run that
-    was waited for does not end, or where another took this one's turn, because it was not heard of.
+    ``within`` makes of the model's name what is held while this run walks, and not while it waits for another's. A dry
+    run takes no turn, and holds nothing: it decides for itself. Raises what `walk` raises, and EvaluationError where a
+    run that was waited for does not end, or where another took this one's turn, because it was not heard of.
     """
     if request.dry_run:
         return walk(request, via=via, progress=progress, run_on=run_on)
@@ -74,7 +78,7 @@ def walk_in_turn(
 
     ending: Ending | None = None
     try:
-        with taken.heard():
+        with taken.heard(), within(gate.file.model):
             result = walk(request, via=checked, progress=show, run_on=run_on)
             ending = _decided(result)
         _end(taken, ending, show)

@@ -7,7 +7,7 @@ computed together with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from math import isfinite
 from typing import Protocol, TypeVar
@@ -55,9 +55,9 @@ class Runner(Protocol):
 
     def answer(
         self, name: str, model: Model, shards: Sequence[Shard], advance: Advance
-    ) -> Iterator[tuple[Shard, Answers]]:
+    ) -> Generator[tuple[Shard, Answers]]:
         """Each shard with all its answers, as soon as it has them, in any order. ``name`` is the model's in the run:
-        its role, or a judge's address."""
+        its role, or a judge's address. Whoever does not want them all closes it: what is under way is then given up."""
         ...
 
     def usage(self, name: str) -> Usage:
@@ -70,7 +70,7 @@ class InProcess:
 
     def answer(
         self, name: str, model: Model, shards: Sequence[Shard], advance: Advance
-    ) -> Iterator[tuple[Shard, Answers]]:
+    ) -> Generator[tuple[Shard, Answers]]:
         for shard in shards:
             yield shard, ask(model, shard, lambda request, answer: advance(1))
 

@@ -21,11 +21,11 @@ import time
 import uuid
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from typing import Final, Literal
 
 from finetune_gate.evaluators.errors import EvaluationError, Problem, RegistryError
 
+from ..clock import now_iso, now_ms
 from ..registry import Author, Registry
 from ..registry.append_only import AppendOnly, Named
 from ..registry.mlflow_client import plain
@@ -73,7 +73,7 @@ class Turns:
     def read(self) -> Log:
         """All turns, as of now; empty if there are none."""
         rows = [Row.of(version) for version in self._rows.read()]
-        return replay([row for row in rows if row], _now_ms(), self._silence_s, is_dead)
+        return replay([row for row in rows if row], now_ms(), self._silence_s, is_dead)
 
     def watch(self, newest: int) -> int:
         """Say that versions above ``newest`` are new, and return the number above which they are: the first who says
@@ -102,7 +102,7 @@ class Turns:
 
     def heard(self, number: int) -> None:
         """Note that the run of turn ``number`` goes on."""
-        self._rows.note(number, HEARD_TAG, str(_now_ms()))
+        self._rows.note(number, HEARD_TAG, str(now_ms()))
 
     def take(
         self, subject: Subject, wish: Wish, *, reason: str = "", say: Callable[[str], None] = lambda _line: None
@@ -184,7 +184,7 @@ class Turns:
             actor=plain(self._author.actor, 200),
             trigger=plain(self._author.trigger, 200),
             reason=plain(reason, 200),
-            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            at=now_iso(),
         )
 
         def written(version: VersionEntity) -> bool:
@@ -237,7 +237,3 @@ class Held:
     def end(self, ending: Ending) -> None:
         """Say how it ended."""
         self._turns.end(self.number, ending)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

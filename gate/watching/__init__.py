@@ -11,7 +11,7 @@ from .asking import Ask, NotYet, who_asks
 from .next_step import Pace, Step, next_step
 from .relay import Relay, Started
 from .report import NEWS, Looked, Report
-from .sweep import look, now_iso
+from .sweep import look
 
 __all__ = [
     "NEWS",
@@ -25,6 +25,5 @@ __all__ = [
     "Step",
     "look",
     "next_step",
-    "now_iso",
     "who_asks",
 ]

@@ -8,10 +8,8 @@ may overlap, on one machine or many.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +21,7 @@ from finetune_gate.evaluators.errors import (
     without_credentials,
 )
 
+from ..clock import now_iso, now_ms
 from ..gate_file import Gate, load_gate_file
 from ..registry import Author, Registry, reconcile
 from ..registry.ledger import Settled
@@ -88,10 +87,6 @@ def look(
     return Report(begun, tuple(by_model), tuple(looked), tuple(problems))
 
 
-def now_iso() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _look_at(
     model: str, gates: Sequence[_Named], registry: Registry, relay: Relay, author: Author, pace: Pace
 ) -> Iterator[Looked]:
@@ -150,7 +145,7 @@ def _seen(model: str, named: _Named, one: Ask | NotYet, relay: Relay, turns: Tur
     ask, coming = _listened(one, relay, turns)
     if coming:
         return looked("waited", coming)
-    step = next_step(ask.standing, _now_ms(), pace, missed=ask.missed)
+    step = next_step(ask.standing, now_ms(), pace, missed=ask.missed)
     if step.kind != "start":
         return looked(_DID[step.kind], step.sentence)
     if ask.standing.state == "asked":
@@ -186,7 +181,3 @@ def _end(ask: Ask, turns: Turns, ending: Ending) -> Ask:
     if standing.number == ask.standing.number and standing.state == "asked":
         turns.end(standing.number, ending)
     return replace(ask, standing=turns.read().standing(ask.subject.key))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -20,9 +20,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return open_workshop(tmp_path_factory.mktemp("original"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def prefect_database() -> Generator[Path]:
-    """A Prefect server that this process talks to, and the file it writes."""
+    """A Prefect server that this process talks to, and the file it writes. Other tests do not find it named."""
     import prefect.settings
     from prefect.testing.utilities import prefect_test_harness
 

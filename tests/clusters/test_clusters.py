@@ -46,17 +46,21 @@ def ray_workers() -> list[psutil.Process]:
 
 
 class Killer:
-    """After the first shard is kept, stops one worker, so that it has an unfinished shard, and kills it."""
+    """After the first shard is kept, stops one worker in the middle of another, and kills it."""
 
     def __init__(self, workers: Callable[[], Sequence[psutil.Process]]) -> None:
         self._workers = workers
         self.killed: psutil.Process | None = None
 
     def strike(self) -> None:
-        if self.killed is None:
-            self.killed = self._workers()[0]
-            self.killed.suspend()
-            Thread(target=self._finish, daemon=True).start()
+        """Where none is seen at work for a while, the next shard that is kept is another chance."""
+        until = time.monotonic() + 2
+        while self.killed is None and time.monotonic() < until:
+            with suppress(IndexError, psutil.NoSuchProcess):
+                at_work = self._workers()[0]
+                at_work.suspend()
+                self.killed = at_work
+                Thread(target=self._finish, daemon=True).start()
 
     def _finish(self) -> None:
         time.sleep(2)

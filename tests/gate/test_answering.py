@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -169,7 +169,7 @@ def test_another_runner_answers_in_any_order(store: AnswerStore) -> None:
 
         def answer(
             self, name: str, model: Model, shards: Sequence[Shard], advance: Advance
-        ) -> Iterator[tuple[Shard, dict[Request, Answer]]]:
+        ) -> Generator[tuple[Shard, dict[Request, Answer]]]:
             self.names.append(name)
             for shard in reversed(shards):
                 yield shard, ask(model, shard, lambda request, answer: None)
@@ -227,3 +227,33 @@ def test_judges_are_asked_once_about_what_the_models_answered(tmp_path: Path, st
     assert scores.columns["base"]["length"] == (3.0, 3.0, 3.0, 3.0)
     again, judge = gate()
     assert (judge.asked, again.verdicts) == ([], answered.verdicts)
+
+
+def test_what_is_under_way_is_given_up_when_answers_cannot_be_kept(
+    store: AnswerStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Far:
+        ended: ClassVar[list[int]] = []
+
+        def answer(
+            self, name: str, model: Model, shards: Sequence[Shard], advance: Advance
+        ) -> Generator[tuple[Shard, dict[Request, Answer]]]:
+            done = 0
+            try:
+                for done, shard in enumerate(shards, 1):
+                    yield shard, ask(model, shard, lambda request, answer: None)
+            finally:
+                self.ended.append(done)
+
+        def usage(self, name: str) -> Usage:
+            return Usage()
+
+    def full(answers: object, model: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "put", full)
+    asking = Asking({"base": FakeModel(script)}, store, Silent(), runner=Far())
+    with pytest.raises(OSError, match="No space") as caught:
+        answer_plan(asking, ("base",), PLAN)
+    assert caught.tb  # which keeps alive what stands in its frames
+    assert Far.ended == [1]

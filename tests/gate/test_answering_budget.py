@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -141,7 +141,7 @@ def test_a_runner_far_away_is_told_to_stop(store: AnswerStore, rows: Dataset) ->
 
         def answer(
             self, name: str, model: Model, shards: Sequence[Shard], advance: Advance
-        ) -> Iterator[tuple[Shard, dict[Request, Answer]]]:
+        ) -> Generator[tuple[Shard, dict[Request, Answer]]]:
             done = 0
             try:
                 for shard in shards:
