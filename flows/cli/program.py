@@ -12,6 +12,7 @@ from typing import Never
 import click
 
 from finetune_gate.evaluators.errors import FinetuneGateError, Problem, without_credentials
+from finetune_gate.gate.interrupts import remember_interrupts
 
 from .output import EXIT, print_problems
 
@@ -66,6 +67,7 @@ def program() -> None:
 def main() -> Never:
     """Run the command line; never returns and, unless FINETUNE_GATE_DEBUG is set, never shows a traceback."""
     arguments = sys.argv[1:]
+    remember_interrupts()
     # names that the terminal cannot write are written as escapes: a message never fails for its letters
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

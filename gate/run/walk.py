@@ -17,6 +17,7 @@ from typing import Literal, Protocol, TypeVar
 
 from finetune_gate.evaluators.errors import EvaluationError, FinetuneGateError, Problem
 
+from ..interrupts import raise_swallowed
 from ..progress import Progress, Silent
 from ..record import DecisionRecord
 from . import steps
@@ -79,6 +80,8 @@ def _walk_once(request: GateRequest, via: Via, show: Progress, run_on: RunOn) ->
     seconds: dict[str, float] = {}
 
     def timed(name: StepName, step: Callable[[], T]) -> T:
+        if name != "publish":  # what was acted on is published
+            raise_swallowed()
         show.say(f"{name}: {_SAYING[name]}")
         begun = time.monotonic()
         try:

@@ -240,7 +240,8 @@ def test_what_is_under_way_is_given_up_when_answers_cannot_be_kept(
         ) -> Generator[tuple[Shard, dict[Request, Answer]]]:
             done = 0
             try:
-                for done, shard in enumerate(shards, 1):
+                for shard in shards:
+                    done += 1
                     yield shard, ask(model, shard, lambda request, answer: None)
             finally:
                 self.ended.append(done)

@@ -111,7 +111,8 @@ def test_interrupted_by_a_person(workshop: Workshop) -> None:
         time.sleep(0.05)
     os.kill(run.pid, signal.SIGINT)
     _, errors = run.communicate(timeout=60)
-    assert run.returncode == 130, errors
+    # Python dies of SIGINT itself where the interrupt passed through exec() of a text: 130 in every shell, too
+    assert run.returncode in (130, -signal.SIGINT), errors
     row = only_row(workshop)
     assert row.ending is not None
     assert row.ending.outcome == "cancelled"
