@@ -1,0 +1,1 @@
+"""Records that can be checked: statements, signatures, the decision computed again."""

@@ -1,0 +1,1 @@
+"""How often a gate file decides what, for candidates of known difference."""
