@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 FOLDERS := $(shell find evaluators gate flows -type d -not -name __pycache__)
 
-.PHONY: demo test long-tests ledger-tests benchmarks lint types architecture check-all format clean
+.PHONY: demo test long-tests ledger-tests benchmarks error-rates lint types architecture check-all format clean
 
 $(VENV)/.packages: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,6 +39,10 @@ benchmarks: $(VENV)/.project  ## measure against lm-evaluation-harness, a naive 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--config-settings editable_mode=strict --editable ".[benchmarks]"
 	$(BIN)/python -m benchmarks $(ARGS)
+
+error-rates: $(VENV)/.project  ## how often the gate errs, in made worlds, and how long its statistics take; half an hour
+	$(BIN)/python -m benchmarks.decisions --update-docs $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.resampling --update-readme
 
 lint: $(VENV)/.project
 	$(BIN)/ruff check .

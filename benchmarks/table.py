@@ -34,14 +34,14 @@ def as_json(rows: Sequence[Row]) -> list[dict[str, object]]:
     ]
 
 
-def update(readme: Path, table: str) -> None:
-    """Put ``table`` between the two markers of ``readme``. Raises ValueError where they are not there."""
-    text = readme.read_text("utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{readme} has no {BEGIN!r} followed by {END!r}")
-    readme.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}", "utf-8")
+def update(document: Path, table: str, begin: str = BEGIN, end: str = END) -> None:
+    """Put ``table`` between two markers of ``document``. Raises ValueError where they are not there."""
+    text = document.read_text("utf-8")
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{document} has no {begin!r} followed by {end!r}")
+    document.write_text(f"{before}{begin}\n\n{table}\n\n{end}{after}", "utf-8")
 
 
 def _ratio(row: Row) -> str:

@@ -41,6 +41,7 @@ class Classification(GeneratingOnDataset):
     """
 
     kind: ClassVar[str] = "classification"
+    row_by_row: ClassVar[bool] = True
     example: ClassVar[Mapping[str, object]] = {"data": "holdout", "labels": ["billing", "bug", "praise"]}
 
     labels: tuple[str, ...] = Field(min_length=2, strict=False, description="every label, spelled as in the data")

@@ -62,6 +62,7 @@ class CodeGeneration(GeneratingOnDataset):
     """
 
     kind: ClassVar[str] = "code_generation"
+    row_by_row: ClassVar[bool] = True
     needs: ClassVar[frozenset[Ability]] = frozenset({"generates"})
 
     prompt: str = Field(default="{prompt}", min_length=1, description="prompt with {column} slots")

@@ -10,7 +10,7 @@ file handle or event loop, and never sees which model an answer came from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Protocol, runtime_checkable
 
@@ -117,6 +117,16 @@ class ExplainedEvaluator(Evaluator, Protocol):
 
 
 @runtime_checkable
+class DivisibleEvaluator(Evaluator, Protocol):
+    """An evaluator that can look at some rows before the others. What it says of a row depends on no other row, but for
+    judges' controls, which are made of the rows that there are. Other evaluators see all of their data at once."""
+
+    def in_parts(self) -> tuple[str, ...]:
+        """Names of the datasets of which it may be given some rows only."""
+        ...
+
+
+@runtime_checkable
 class RatedEvaluator(Evaluator, Protocol):
     """An evaluator that reads what people said of answers. Before anyone has rated there are no ratings, and that is no
     fault; every other dataset that an evaluator reads must have rows."""
@@ -159,12 +169,18 @@ class OneDataset(EvaluatorSettings):
     """The settings of an evaluator that reads one dataset, and has one score for each of its examples."""
 
     datasets_in: ClassVar[tuple[str, ...]] = ("data",)
+    row_by_row: ClassVar[bool] = False
+    """Whether a row is asked about and scored whatever other rows there are, so that some can be looked at first."""
+
     example: ClassVar[Mapping[str, object]] = {"data": "holdout"}
 
     data: str = Field(description="name of a dataset under `data:`")
 
     def reads(self) -> tuple[str, ...]:
         return (self.data,)
+
+    def in_parts(self) -> tuple[str, ...]:
+        return (self.data,) if self.row_by_row else ()
 
     def examples(self, data: Datasets) -> Sequence[Example]:
         return data[self.data].examples
@@ -188,6 +204,16 @@ class TwoDatasets(EvaluatorSettings):
         """1 for the examples of the first dataset, 0 for those of the second, in the order of ``examples``."""
         first, second = (len(data[name].examples) for name in self.reads())
         return [1.0] * first + [0.0] * second
+
+
+def divisible(evaluators: Iterable[Evaluator]) -> frozenset[str]:
+    """Names of the datasets that everyone who reads them can be given some rows of."""
+    partly, whole = set[str](), set[str]()
+    for one in evaluators:
+        parts = one.in_parts() if isinstance(one, DivisibleEvaluator) else ()
+        partly |= set(parts)
+        whole |= set(one.reads()) - set(parts)
+    return frozenset(partly - whole)
 
 
 def text_column_problems(where: str, dataset: Dataset, column: str) -> list[Problem]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .absent import Unmeasured, Value
+from .errors import EvaluationError, Problem
 from .estimators import Part, PartDifference
 from .metrics import Metric, Subject
 from .scores import EvaluatorScores
@@ -21,6 +23,7 @@ Measured = Estimate | Unmeasured
 
 
 _OF_PAIRS = Unmeasured("it compares two models, and no model has a value of its own")
+_NOT_ASKED = Unmeasured("the candidate was not asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,11 @@ def measure(
     slice_by: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> Measurement:
-    """Estimate ``metric`` from ``scores``. Pure and deterministic: the same scores and seed give the same bits."""
+    """Estimate ``metric`` from ``scores``. Pure and deterministic: the same scores and seed give the same bits.
+
+    Raises EvaluationError where scores lie outside of the range that the metric's estimator knows of, or are so large
+    that no estimate can be made of them.
+    """
     chosen = _concerned(metric, scores, _chosen(scores, slice_by or {}))
     groups = _groups(scores, chosen)
     roles = [role for role in scores.columns if _tells(metric, role)]
@@ -95,22 +102,24 @@ def measure(
         values = filled[role]
         if isinstance(values, Unmeasured):
             return values
-        return metric.estimator.estimate(values, groups, confidence, seed)
+        with _believed(metric, scores, role):
+            return metric.estimator.estimate(values, groups, confidence, seed)
 
     def difference(role: str) -> Measured:
-        ours, theirs = filled["candidate"], filled[role]
+        ours, theirs = filled.get("candidate", _NOT_ASKED), filled[role]
         if isinstance(ours, Unmeasured):
             return ours
         if isinstance(theirs, Unmeasured):
             return theirs
-        return metric.estimator.difference(ours, theirs, groups, confidence, seed)
+        with _believed(metric, scores, role):
+            return metric.estimator.difference(ours, theirs, groups, confidence, seed)
 
     def compared(role: str) -> Comparison:
         if metric.subject == "pair":
             return Comparison(_OF_PAIRS, estimate(role))
         return Comparison(estimate(role), difference(role))
 
-    candidate = _OF_PAIRS if metric.subject == "pair" else Unmeasured("the candidate was not asked")
+    candidate = _OF_PAIRS if metric.subject == "pair" else _NOT_ASKED
     return Measurement(
         metric=f"{scores.evaluator}.{metric.name}",
         higher_is_better=metric.higher_is_better,
@@ -123,6 +132,16 @@ def measure(
         slice=dict(slice_by or {}),
         subject=metric.subject,
     )
+
+
+@contextmanager
+def _believed(metric: Metric, scores: EvaluatorScores, role: str) -> Generator[None]:
+    """The border to estimators: what they cannot make an estimate of is a fault of the evaluator, and no decision."""
+    try:
+        yield
+    except (ValueError, ArithmeticError) as error:
+        where = f"evaluator {scores.evaluator!r}, {metric.name}, {role}"
+        raise EvaluationError(Problem(where, str(error), "scores that the metric can be estimated from")) from error
 
 
 def _tells(metric: Metric, role: str) -> bool:

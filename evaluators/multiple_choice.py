@@ -51,6 +51,7 @@ class MultipleChoice(Prompting, OneDataset):
     """
 
     kind: ClassVar[str] = "multiple_choice"
+    row_by_row: ClassVar[bool] = True
     needs: ClassVar[frozenset[Ability]] = frozenset({"scores_tokens"})
 
     prompt: str = Field(default="{question}\nAnswer:", min_length=1, description="prompt with {column} slots")

@@ -42,6 +42,7 @@ class Perplexity(ScoredText, OneDataset):
     """
 
     kind: ClassVar[str] = "perplexity"
+    row_by_row: ClassVar[bool] = True
     needs: ClassVar[frozenset[Ability]] = frozenset({"scores_tokens"})
 
     whole: bool = Field(

@@ -38,6 +38,7 @@ class QuestionAnswering(GeneratingOnDataset):
     """
 
     kind: ClassVar[str] = "question_answering"
+    row_by_row: ClassVar[bool] = True
     needs: ClassVar[frozenset[Ability]] = frozenset({"generates"})
 
     prompt: str = Field(

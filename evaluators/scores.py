@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,12 @@ class ScoreTable:
     evaluators: tuple[EvaluatorScores, ...]
 
     def of(self, evaluator: str) -> EvaluatorScores:
-        return next(scores for scores in self.evaluators if scores.evaluator == evaluator)
+        """Raises EvaluationError where the table has none of that evaluator, as one read from a file may."""
+        for scores in self.evaluators:
+            if scores.evaluator == evaluator:
+                return scores
+        names = ", ".join(repr(scores.evaluator) for scores in self.evaluators) or "no scores at all"
+        raise EvaluationError(Problem("score table", names, f"scores of {evaluator!r}"))
 
     def rows(self) -> Iterator[ScoreRow]:
         """All rows, in an order that depends on nothing but the scores' own order."""
@@ -85,33 +91,52 @@ class ScoreTable:
 
     @staticmethod
     def from_rows(rows: Iterable[ScoreRow]) -> ScoreTable:
-        """The table that ``rows()`` came from."""
+        """The table that ``rows()`` came from, whatever order the rows are in by now.
+
+        Raises EvaluationError unless each evaluator has exactly one value for every example, role and component, and
+        each value is a finite float or absent with a reason.
+        """
         examples: dict[str, dict[str, ScoredExample]] = {}
-        columns: dict[str, dict[str, dict[str, list[Value]]]] = {}
+        columns: dict[str, dict[str, dict[str, dict[str, object]]]] = {}
         for row in rows:
-            value: Value
-            if row.value is not None:
-                value = row.value
+            example = ScoredExample(row.example_id, row.group, row.slices)
+            if examples.setdefault(row.evaluator, {}).setdefault(row.example_id, example) != example:
+                raise EvaluationError(Problem(_place(row), f"{example}", "the group and columns of its other rows"))
+            by_component = columns.setdefault(row.evaluator, {}).setdefault(row.role, {})
+            values = by_component.setdefault(row.component, {})
+            if row.example_id in values:
+                raise EvaluationError(Problem(_place(row), "a second value", "one value for each example"))
+            if row.value is None and row.reason:
+                values[row.example_id] = Unmeasured(row.reason)
+            elif row.value is not None and row.reason is None:
+                values[row.example_id] = row.value
             else:
-                value = Unmeasured(row.reason or "no value and no reason in the score table")
-            examples.setdefault(row.evaluator, {}).setdefault(
-                row.example_id, ScoredExample(row.example_id, row.group, row.slices)
-            )
-            by_role = columns.setdefault(row.evaluator, {})
-            by_role.setdefault(row.role, {}).setdefault(row.component, []).append(value)
+                found = f"value {row.value!r} and reason {row.reason!r}"[:200]
+                raise EvaluationError(Problem(_place(row), found, "one of the two"))
         return ScoreTable(
             tuple(
-                EvaluatorScores(
-                    evaluator,
-                    tuple(examples[evaluator].values()),
-                    {
-                        role: {component: tuple(values) for component, values in components.items()}
-                        for role, components in by_role.items()
-                    },
-                )
+                _rectangle(evaluator, tuple(examples[evaluator].values()), by_role)
                 for evaluator, by_role in columns.items()
             )
         )
+
+
+def _place(row: ScoreRow) -> str:
+    return f"score table, evaluator {row.evaluator!r}, {row.role}, {row.component}, example {row.example_id!r}"
+
+
+def _rectangle(
+    evaluator: str, examples: tuple[ScoredExample, ...], by_role: Mapping[str, Mapping[str, Mapping[str, object]]]
+) -> EvaluatorScores:
+    columns: dict[str, dict[str, tuple[Value, ...]]] = {}
+    for role, components in by_role.items():
+        where = f"score table, evaluator {evaluator!r}, {role}"
+        columns[role] = {}
+        for component, values in components.items():
+            in_order = [values[example.id] for example in examples if example.id in values]
+            columns[role][component] = _checked(where, component, in_order, examples)
+    _same_components(f"score table, evaluator {evaluator!r}", columns)
+    return EvaluatorScores(evaluator, examples, columns)
 
 
 def score_evaluator(
@@ -124,8 +149,8 @@ def score_evaluator(
     """Score one evaluator for every role, and check at this one border that what it returned can be believed.
     ``verdicts`` are the judges' answers, for an evaluator that has some.
 
-    Raises EvaluationError where an evaluator returns another number of values than examples, a component that some
-    role lacks, or a value that is no finite number.
+    Raises EvaluationError where an evaluator returns two examples of one id, another number of values than examples,
+    a component that some role lacks, or a value that is no finite number.
     """
     examples = tuple(
         ScoredExample(
@@ -135,6 +160,10 @@ def score_evaluator(
         )
         for example in evaluator.examples(data)
     )
+    twice = [name for name, count in Counter(example.id for example in examples).items() if count > 1]
+    if twice:
+        found = f"more than one example {twice[0]!r}"
+        raise EvaluationError(Problem(f"evaluator {evaluator.title!r}", found, "an id of its own for each example"))
     compared: Mapping[str, Components] = {}
     judged: Mapping[str, Components] = {}
     if isinstance(evaluator, ComparedEvaluator):
@@ -146,7 +175,16 @@ def score_evaluator(
         where = f"evaluator {evaluator.title!r}, {role}"
         components = {**evaluator.score(data, answers), **compared.get(role, {}), **judged.get(role, {})}
         columns[role] = {name: _checked(where, name, values, examples) for name, values in components.items()}
+    _same_components(f"evaluator {evaluator.title!r}", columns)
     return EvaluatorScores(evaluator.title, examples, columns)
+
+
+def _same_components(where: str, columns: Mapping[str, Mapping[str, object]]) -> None:
+    known = {component for components in columns.values() for component in components}
+    for role, components in columns.items():
+        lacking = sorted(known - components.keys())
+        if lacking:
+            raise EvaluationError(Problem(f"{where}, {role}", f"no {lacking[0]}", "the components of every other role"))
 
 
 def _checked(

@@ -43,6 +43,7 @@ class Summarization(GeneratingOnDataset):
     """
 
     kind: ClassVar[str] = "summarization"
+    row_by_row: ClassVar[bool] = True
     needs: ClassVar[frozenset[Ability]] = frozenset({"generates"})
 
     prompt: str = Field(default="{text}\n\nSummary:", min_length=1, description="prompt with {column} slots")

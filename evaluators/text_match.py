@@ -60,6 +60,7 @@ class TextMatch(GeneratingOnDataset):
     """
 
     kind: ClassVar[str] = "text_match"
+    row_by_row: ClassVar[bool] = True
     example: ClassVar[Mapping[str, object]] = {"data": "holdout", "reference": "translation"}
     needs: ClassVar[frozenset[Ability]] = frozenset({"generates"})
 

@@ -78,7 +78,9 @@ class MeasurementRecord(_Part):
 
 
 class CheckRecord(_Part):
-    """One comparison of a rule. ``against`` is None where the candidate's own value is bounded."""
+    """One comparison of a rule. ``against`` is None where the candidate's own value is bounded. ``slice``: the value of
+    a column that it is about, where the rule judges each. ``confidence``: of its interval, where that is another than
+    the rule's."""
 
     against: str | None
     bound: Number
@@ -86,6 +88,8 @@ class CheckRecord(_Part):
     measured: MeasuredRecord
     outcome: Outcome
     needed: int | None
+    slice: dict[str, str] = Field(default_factory=dict[str, str])
+    confidence: Number | None = None
 
 
 class RuleRecord(_Part):
@@ -229,6 +233,27 @@ class ReviewRecord(_Part):
     reason: str
 
 
+class UnitsRecord(_Part):
+    """The information that an evaluator has at each planned look, on one slice."""
+
+    evaluator: str
+    slice: dict[str, str]
+    units: tuple[int, ...]
+
+
+class LookRecord(_Part):
+    """Where the gate file looks at some of the examples before all of them. ``shares`` are those of the planned looks,
+    ``at`` the one that was decided at, counted from 1, and ``stopped`` why no further one was taken. ``units``: by
+    evaluator and slice, how many examples there are at each planned look, or clusters of them. ``unasked``: the share
+    of all answers of a model that nobody had to ask for."""
+
+    shares: tuple[Number, ...]
+    at: int
+    stopped: Literal["success", "failure", "futility"] | None
+    units: tuple[UnitsRecord, ...]
+    unasked: Number
+
+
 class DecisionRecord(_Part):
     """``decision`` and the ground it stands on. ``today`` is the day on which waivers were judged.
     ``approval_required``: what the rules would promote is held until a person approves it; ``awaits_approval``: it is
@@ -253,6 +278,7 @@ class DecisionRecord(_Part):
     gate_file: GateFileRecord
     score_table: ScoreTableRecord
     findings: FindingsRecord | None = None
+    look: LookRecord | None = None
     seed: int
     today: str
     run: RunRecord
@@ -269,15 +295,19 @@ class DecisionRecord(_Part):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON without ``run``, models' ``origin``, and ``today`` where no waiver needs it.
 
-        What is said of approvals, and of files that changed, is left out where there is nothing to say: a record keeps
-        the digest that it had before there were any.
+        What is said of approvals, of files that changed, of looks, and of checks by slice is left out where there is
+        nothing to say: a record keeps the digest that it had before there were any.
         """
         evidence = self.model_dump(mode="json", exclude={"run": True, "models": {"__all__": {"origin"}}})
         if not any(rule.settings.get("waiver") for rule in self.rules):
             del evidence["today"]
-        for name in ("approval_required", "awaits_approval", "files_changed"):
+        for name in ("approval_required", "awaits_approval", "files_changed", "look"):
             if not evidence[name]:
                 del evidence[name]
+        for check in (check for rule in evidence["rules"] for check in rule["checks"]):
+            for name in ("slice", "confidence"):
+                if not check[name]:
+                    del check[name]
         return hashlib.sha256(canonical_json(evidence)).hexdigest()
 
 

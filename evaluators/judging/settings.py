@@ -70,6 +70,7 @@ class JudgingSettings(GeneratingOnDataset):
     """One answer for each example, judged by a panel whose members are asked about controls as well."""
 
     needs: ClassVar[frozenset[Ability]] = frozenset({"generates"})
+    row_by_row: ClassVar[bool] = True
     datasets_in: ClassVar[tuple[str, ...]] = ("data", "ratings")
 
     prompt: str = Field(default="{prompt}", min_length=1, description="prompt with {column} slots")

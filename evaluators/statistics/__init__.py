@@ -8,7 +8,9 @@ Which function for what:
 - sum over sum (perplexity, bits per byte, micro averages): `ratio`, `ratio_difference`
 - smooth in the examples, with known influence: `mean_of_influence`; anything else: `paired_bootstrap`
 - differences in differences over different examples: `independent_difference`
+- a change as a share of what the baseline has: `relative_change`
 - agreement of raters: `krippendorff_alpha`, `quadratic_kappa`, `spearman`; `alpha_worlds` and the like to resample them
+- looks at part of the examples, with the promised alpha in all: `group_sequential`, `stopping`, `expected_information`
 - whether a judge may stand in for people: `alt_test`; a win rate without the liking for length: `equal_length_rate`
 
 Every interval has two one-sided ends, each at ``confidence`` (0.95). What cannot be estimated is
@@ -44,24 +46,48 @@ from .planning import (
 from .quantiles import binomial_cdf
 from .rates import mcnemar_exact, paired_counts, paired_proportions, wilson
 from .ratios import Transform, exponential, ratio, ratio_difference
+from .relative import FIELLER, relative_change
 from .resampling import DEFAULT_RESAMPLES, Statistic, paired_bootstrap
+from .spending import (
+    LEAST_GAP,
+    LEAST_SPENT,
+    MOST_LOOKS,
+    Boundaries,
+    Look,
+    Spending,
+    Stopping,
+    alpha_spent,
+    expected_information,
+    fixed_drift,
+    group_sequential,
+    stopping,
+)
 
 __all__ = [
     "COUNTED",
     "DEFAULT_RESAMPLES",
     "FEW_CLUSTERS",
+    "FIELLER",
+    "LEAST_GAP",
+    "LEAST_SPENT",
     "MOST_EXAMPLES",
+    "MOST_LOOKS",
     "AltTest",
+    "Boundaries",
     "Bounds",
     "Duels",
     "Estimate",
     "Interval",
+    "Look",
     "MeasurementLevel",
     "Nearness",
     "Partition",
+    "Spending",
     "Statistic",
+    "Stopping",
     "Transform",
     "Trial",
+    "alpha_spent",
     "alpha_worlds",
     "alt_test",
     "binomial_cdf",
@@ -71,7 +97,10 @@ __all__ = [
     "dirichlet_ends",
     "duels",
     "equal_length_rate",
+    "expected_information",
     "exponential",
+    "fixed_drift",
+    "group_sequential",
     "independent_difference",
     "krippendorff_alpha",
     "mcnemar_exact",
@@ -88,10 +117,12 @@ __all__ = [
     "quadratic_kappa",
     "ratio",
     "ratio_difference",
+    "relative_change",
     "required_n",
     "smallest_detectable",
     "spearman",
     "spearman_worlds",
+    "stopping",
     "tested_slots",
     "unseen_share",
     "wilson",

@@ -15,7 +15,8 @@ from .quantiles import normal_quantile, t_quantile
 from .resampling import paired_bootstrap
 
 _ROUNDING = 1e-13  # spread below this share of the values' size is rounding, not variance
-_TOLERATED_EXTRA = 0.4  # error rate of one end above nominal, as a share of nominal: 7 % for 5 %
+_CORRECTED_EXTRA = 0.2  # error rate of one end above nominal, as a share of nominal: 6 % for 5 %; then it is corrected
+_TOLERATED_EXTRA = 0.4  # the same, 7 % for 5 %; then bounds are asked, and without them the interval is rough
 
 
 def mean_t(
@@ -31,8 +32,11 @@ def mean_t(
     to 0, and ``standard_error`` is None. Without bounds nothing can be said about the unseen: width zero,
     and a warning.
 
+    The end that would err more, where values are skewed, is corrected for that (`_without_skew`): in
+    simulation 50 exponential values then err in 6.5 %, not 9.5 %, at a nominal 5 % end.
+
     Unmeasured for n < 2. Raises ``ValueError`` on non-finite values or values outside of bounds.
-    Source: Student 1908. Limit: skewed values without bounds, see the warning.
+    Source: Student 1908. Limit: very skewed values without bounds, see the warning.
     """
     return _mean(values, None, confidence, bounds, seed)
 
@@ -47,7 +51,9 @@ def clustered_mean(
 ) -> Estimate | Unmeasured:
     """``clustered_mean(differences, document_codes)``: the mean over examples that come in groups.
 
-    SE = sqrt(G/(G-1) * sum_g (sum_{i in g} (d_i - dbar))^2) / n, t with G - 1 degrees of freedom. With one
+    SE = sqrt(sum_g (sum_{i in g} (d_i - dbar))^2 / (1 - n_g/n)) / n, t with the degrees of freedom of that
+    variance were all rows alike and independent (`_degrees_of_freedom`). For G clusters of equal size that
+    is the usual factor G/(G-1), and G - 1; for unequal ones fewer, since the large ones decide. With one
     row per group it is exactly `mean_t`'s. ``groups`` are integer codes >= 0, shape (n,).
 
     Under 20 effective clusters (n^2 / sum n_g^2) the interval is united with a seeded cluster bootstrap
@@ -56,7 +62,8 @@ def clustered_mean(
     ``bounds``, as in `mean_t` but counted in clusters, can widen them.
 
     Unmeasured for n < 2 or fewer than two clusters.
-    Source: Miller, arXiv 2411.00640, with the G/(G-1) of Cameron and Miller 2015 (J. Human Resources 50).
+    Sources: Miller, arXiv 2411.00640, for clustered scores; Bell and McCaffrey 2002 (Survey Methodology 28)
+    for clusters of unequal size, known as CR2 with Satterthwaite's degrees of freedom.
     """
     return _mean(values, groups, confidence, bounds, seed)
 
@@ -112,14 +119,24 @@ def studentised(
     confidence: float,
     seed: int,
     bounds: Bounds | None = None,
+    loads: FloatArray | None = None,
+    of_mean: bool = False,
 ) -> Estimate:
-    """The one t interval of this package. psi sums to zero; bounds are those of the rows value + psi."""
+    """The one t interval of this package. psi sums to zero; bounds are those of the rows value + psi; ``loads``,
+    summing to n, say how much each row decides, such as a document's tokens, where that is not alike for all.
+    ``of_mean``: the value is the mean of the rows, whose skewness is then all there is of it."""
     n, count = units.codes.size, units.count
-    sums, sizes = units.sums(psi), units.sizes
-    error = sqrt(count / (count - 1) * fsum(np.square(sums).tolist())) / n
+    sums, sizes = units.sums(psi), units.sizes if loads is None else units.sums(loads)
+    if float(np.ptp(sizes)) == 0:
+        error = sqrt(count / (count - 1) * fsum(np.square(sums).tolist())) / n
+        freedom: float = count - 1
+    else:
+        left = np.maximum(1 - sizes / n, _ROUNDING)
+        error = sqrt(fsum((np.square(sums) / left).tolist())) / n
+        freedom = _degrees_of_freedom(sizes / n, left)
     constant = error <= _ROUNDING * max(abs(value), float(np.abs(psi).max()))
-    reach = 0.0 if constant else t_quantile(confidence, count - 1) * error
-    low, high = value - reach, value + reach
+    steps = 0.0 if constant else t_quantile(confidence, freedom)
+    low, high = value - steps * error, value + steps * error
     method = "clustered t" if units.grouped else "t"
     warnings: list[str] = []
     if units.few:
@@ -129,6 +146,11 @@ def studentised(
             method += " united with cluster bootstrap"
     miss = _error_rate(sums, confidence)
     skewed = miss > (1 + _TOLERATED_EXTRA) * (1 - confidence)
+    if of_mean and not constant and not (skewed and bounds is not None) and _to_correct(sums, miss, confidence):
+        bend = _skewness(sums) / sqrt(count)
+        low = min(low, value - _without_skew(steps, bend) * error)
+        high = max(high, value - _without_skew(-steps, bend) * error)
+        method += ", corrected for skewness"
     if bounds is not None and (constant or skewed):
         least, most = dirichlet_ends(sums + value * sizes, sizes, bounds, confidence, seed)
         low, high = min(low, least), max(high, most)
@@ -141,7 +163,10 @@ def studentised(
     elif skewed and bounds is None:
         end = "upper" if fsum((sums**3).tolist()) > 0 else "lower"
         nominal = 100 * (1 - confidence)
-        warnings.append(f"skewed values: the {end} end errs in about {100 * miss:.2g} %, not {nominal:.2g} %")
+        errs = f"is corrected, and may still err in more than {nominal:.2g} %"
+        if not of_mean:
+            errs = f"errs in about {100 * miss:.2g} %, not {nominal:.2g} %"
+        warnings.append(f"skewed values: the {end} end {errs}")
     if bounds is not None:
         low, high = min(max(low, bounds[0]), value), max(min(high, bounds[1]), value)
     spread = None if constant and bounds is not None else (0.0 if constant else error)
@@ -161,7 +186,7 @@ def _mean(
         return absent
     first = float(array[0])
     mean = first if bool(np.all(array == first)) else fsum(array.tolist()) / array.size
-    return studentised(mean, array - mean, units, confidence, seed, bounds)
+    return studentised(mean, array - mean, units, confidence, seed, bounds, of_mean=True)
 
 
 def _with_bootstrap(
@@ -179,19 +204,50 @@ def _with_bootstrap(
     return min(low, resampled.interval.low), max(high, resampled.interval.high)
 
 
+def _degrees_of_freedom(shares: FloatArray, left: FloatArray) -> float:
+    """Of the sum of squares in `clustered_mean`'s SE, 2 mean^2 / variance for independent normal rows of one variance.
+
+    ``shares`` a_g = n_g/n of each cluster and ``left`` 1 - a_g, shape (clusters,): 1 / (sum a^2 + (sum b)^2 - sum b^2)
+    with b = a^2 / (1 - a). Source: Satterthwaite 1946 (Biometrics Bulletin 2), as Bell and McCaffrey 2002 use it.
+    """
+    squares = np.square(shares)
+    bent = squares / left
+    others = fsum(bent.tolist()) - bent
+    return max(1.0, 1 / (fsum(squares.tolist()) + fsum((bent * others).tolist())))
+
+
+def _to_correct(sums: FloatArray, miss: float, confidence: float) -> bool:
+    """Skewness matters, and is beyond twice its standard error, sqrt(6/n), in samples of normal values."""
+    matters = miss > (1 + _CORRECTED_EXTRA) * (1 - confidence)
+    return matters and abs(_skewness(sums)) > 2 * sqrt(6 / sums.size)
+
+
+def _without_skew(steps: float, bend: float) -> float:
+    """The t statistic at which Hall's cubic transformation of it is ``steps``; ``bend`` is skewness / sqrt(n).
+
+    The transformation g(T) = T + b T^2/3 + b^2 T^3/27 + b/6 takes the first effect of skewness away and is monotone.
+    Source: Hall 1992 (JRSS B 54:221-228).
+    """
+    return 3 / bend * (float(np.cbrt(1 + bend * (steps - bend / 6))) - 1) if bend else steps
+
+
+def _skewness(sums: FloatArray) -> float:
+    """Third central moment in units of the standard deviation, of sums that sum to zero; 0 where all of them are."""
+    largest = float(np.abs(sums).max())
+    if largest == 0:
+        return 0.0
+    scaled = sums / largest
+    second = fsum(np.square(scaled).tolist()) / sums.size
+    return fsum((scaled**3).tolist()) / sums.size / second**1.5
+
+
 def _error_rate(sums: FloatArray, confidence: float) -> float:
     """How often the worse end of the t interval misses, by the first Edgeworth term of the t statistic.
 
     1 - c + |skewness| (2 z^2 + 1) phi(z) / (6 sqrt(units)). For exponential values and n = 30 it says 9.0 %,
     where simulation gave 9.7 %. Source: Hall 1992, The Bootstrap and Edgeworth Expansion, chapter 2.
     """
-    largest = float(np.abs(sums).max())
-    if largest == 0:
-        return 1 - confidence
-    scaled = sums / largest
-    second = fsum(np.square(scaled).tolist()) / sums.size
-    third = fsum((scaled**3).tolist()) / sums.size
     z = normal_quantile(confidence)
     density = exp(-z * z / 2) / sqrt(2 * pi)
-    extra = abs(third) / second**1.5 * (2 * z * z + 1) * density / (6 * sqrt(sums.size))
+    extra = abs(_skewness(sums)) * (2 * z * z + 1) * density / (6 * sqrt(sums.size))
     return min(0.5, 1 - confidence + extra)

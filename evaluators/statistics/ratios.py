@@ -28,13 +28,15 @@ def ratio(
     """``ratio(nats, tokens, transform="exp")``: the perplexity of a corpus, one row per document.
 
     R = sum(num) / sum(den), not the mean of the documents' ratios; psi_i = (num_i - R den_i) / mean(den)
-    and the t interval of `mean_of_influence`. With ``transform="exp"`` value and ends are exp of those of
-    R, so that the interval stays positive and is as lopsided as it should be; ``standard_error`` is exp(R)
-    SE(R).
+    and a t interval: SE = sqrt(sum_i psi_i^2 / (1 - den_i / sum(den))) / n, with fewer degrees of freedom
+    the more a few long documents decide, both as in `clustered_mean`. With ``transform="exp"`` value and
+    ends are exp of those of R, so that the interval stays positive and is as lopsided as it should be;
+    ``standard_error`` is exp(R) SE(R).
 
     Unmeasured for fewer than two rows or clusters, denominators that sum to zero, and exp beyond float
     range. Raises ``ValueError`` on negative denominators, non-finite values or unequal lengths.
-    Source: Cochran 1977, Sampling Techniques, chapter 6 (delta method). Limit: documents are the units; a
+    Sources: Cochran 1977, Sampling Techniques, chapter 6 (delta method); Bell and McCaffrey 2002 (Survey Methodology
+    28) for documents of unequal length, of which Cochran's n/(n-1) takes no account. Limit: documents are the units; a
     corpus of few documents, however long, is a small sample.
     """
     confidence = checked_confidence(confidence)
@@ -47,7 +49,7 @@ def ratio(
     if isinstance(linear, Unmeasured):
         return linear
     value, psi = linear
-    estimate = studentised(value, psi, units, confidence, seed)
+    estimate = studentised(value, psi, units, confidence, seed, loads=_loads(den))
     return exponential(estimate) if transform == "exp" else estimate
 
 
@@ -96,7 +98,8 @@ def ratio_difference(
             return Unmeasured(f"exp({max(cand[0], base[0]):g}) is beyond the range of numbers")
         value = cand_scale - base_scale
     psi = cand_scale * cand[1] - base_scale * base[1]
-    return studentised(value, psi, units, confidence, seed)
+    loads = (_loads(arrays["candidate_denominator"]) + _loads(arrays["baseline_denominator"])) / 2
+    return studentised(value, psi, units, confidence, seed, loads=loads)
 
 
 def exponential(estimate: Estimate) -> Estimate | Unmeasured:
@@ -124,3 +127,8 @@ def _linearised(num: FloatArray, den: FloatArray) -> tuple[float, FloatArray] | 
         return Unmeasured("the denominators sum to zero: nothing was counted")
     value = fsum(num.tolist()) / total
     return value, (num - value * den) / (total / den.size)
+
+
+def _loads(den: FloatArray) -> FloatArray:
+    """How much each row decides, summing to the number of rows."""
+    return den / (fsum(den.tolist()) / den.size)

@@ -3,17 +3,34 @@
 decide(gate.rules, {0: measurement}, Circumstances(has_champion=True, identical=(), today=today)).verdict
 """
 
-from .terms import Check, Circumstances, Decision, Outcome, Required, Review, RuleResult, Verdict
+from .by_slice import open_step
+from .terms import (
+    Check,
+    Circumstances,
+    Decision,
+    MeasuredSlice,
+    Outcome,
+    Required,
+    Review,
+    RuleResult,
+    Sliced,
+    SlicedMeasurement,
+    Verdict,
+)
 from .verdict import decide
 
 __all__ = [
     "Check",
     "Circumstances",
     "Decision",
+    "MeasuredSlice",
     "Outcome",
     "Required",
     "Review",
     "RuleResult",
+    "Sliced",
+    "SlicedMeasurement",
     "Verdict",
     "decide",
+    "open_step",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
@@ -36,8 +37,11 @@ class Check:
     """One comparison of one rule. ``against`` is None where the candidate's own value is bounded, else the baseline
     that it is compared with, or beside which it was measured.
 
-    ``bound`` is in the unit of the measured value or difference; ``side`` says on which side of it good values lie.
-    ``needed`` is about how many examples would settle an inconclusive check, None where that cannot be said.
+    ``bound`` is in the unit of the measured value or difference, or a share of the baseline's value where the rule asks
+    for a relative change; ``side`` says on which side of it good values lie. ``needed`` is about how many examples
+    would settle an inconclusive check, None where that cannot be said. ``slice``: the value it is about, of a rule that
+    judges each value of a column. ``confidence``: of the interval, where it is not the rule's own, because many
+    comparisons were made.
     """
 
     against: str | None
@@ -46,6 +50,40 @@ class Check:
     measured: Estimate | Unmeasured
     outcome: Outcome
     needed: int | None = None
+    slice: Mapping[str, str] = field(default_factory=dict[str, str])
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredSlice:
+    """One value of the column of a rule's ``slices``. ``stricter[k]`` is the same measurement with intervals at
+    1 - (1 - confidence) / k: what it takes to fail as one of k comparisons. There for the k that may be asked for."""
+
+    value: str
+    measurement: Measurement
+    stricter: Mapping[int, Measurement] = field(default_factory=dict[int, Measurement])
+
+
+@dataclass(frozen=True, slots=True)
+class Sliced:
+    """What a rule with ``slices`` rests on: every value of ``column`` that has ``least`` examples or more, by itself.
+
+    ``few`` are the values that have fewer, with how many; ``without`` counts examples that have no value there. Neither
+    is judged, and both are said.
+    """
+
+    column: str
+    least: int
+    slices: tuple[MeasuredSlice, ...]
+    few: Mapping[str, int] = field(default_factory=dict[str, int])
+    without: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SlicedMeasurement(Measurement):
+    """A measurement on all examples, and what rules with ``slices`` rest on beside it."""
+
+    sliced: tuple[Sliced, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ def decide(
     circumstances: Circumstances,
     required: Mapping[int, Sequence[Required]] | None = None,
 ) -> Decision:
-    """``measurements[i]`` belongs to ``rules[i]``, and so does what it requires; a rule without one is unmeasured."""
+    """``measurements[i]`` belongs to ``rules[i]``, and so does what it requires; a rule without one is unmeasured.
+    A rule with ``slices`` needs a `SlicedMeasurement`."""
     needs = required or {}
     results = tuple(
         judge(index, rule, measurements.get(index), needs.get(index, ()), circumstances)

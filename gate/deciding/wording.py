@@ -6,38 +6,129 @@ from collections.abc import Sequence
 
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.measurement import Measurement
-from finetune_gate.evaluators.statistics import MOST_EXAMPLES
+from finetune_gate.evaluators.statistics import MOST_EXAMPLES, Estimate
 
 from ..gate_file.rules import Rule, Waiver
-from .terms import Check, Circumstances, Outcome, Review, RuleResult
+from .naming import counted_names, names, quoted
+from .terms import Check, Circumstances, Outcome, Review, RuleResult, Sliced
+
+_SHARES = frozenset({"Wilson score", "Tango score"})
+"""Methods that only estimate shares of examples, whose changes are counted in points."""
 
 
-def rule_sentence(rule: Rule, outcome: Outcome, checks: Sequence[Check], measurement: Measurement | None) -> str:
-    """The check that decided, in words."""
-    check = next((check for check in checks if check.outcome == outcome), None)
-    if check is None:
+def rule_sentence(
+    rule: Rule, outcome: Outcome, checks: Sequence[Check], measurement: Measurement | None, sliced: Sliced | None
+) -> str:
+    """The check that decided, in words, and of a rule on the values of a column how the others came out."""
+    deciding = [check for check in checks if check.outcome == outcome]
+    if not deciding:
         return f"{rule.metric} was not measured"
-    if isinstance(check.measured, Unmeasured):
-        return f"{rule.metric} was not measured: {check.measured.reason}"
-    estimate = check.measured
-    metric = rule.metric + "".join(f" for {column} {value!r}" for column, value in rule.slice.items())
-    shown = f"{estimate.value:.4g} [{estimate.interval.low:.4g}, {estimate.interval.high:.4g}]"
-    what = metric
-    if check.against is not None:
-        of_pair = measurement is not None and measurement.subject == "pair"
-        what = f"{metric} against the {check.against}" if of_pair else f"{metric} minus the {check.against}'s"
-    if rule.confidence == "none":
-        shown = f"{estimate.value:.4g} (point estimate)"
-    relation = {
-        "passed": f"is {check.side} {check.bound:g}",
-        "failed": f"is not {check.side} {check.bound:g}",
-        "inconclusive": f"may or may not be {check.side} {check.bound:g}",
-    }[outcome]
-    sentence = f"{what} {relation}: {shown}"
-    if check.needed is not None and measurement is not None:
+    if sliced is None:
+        return _check_sentence(rule, deciding[0], measurement)
+    check = min(deciding, key=_room)
+    value = check.slice.get(sliced.column)
+    measurement = next((one.measurement for one in sliced.slices if one.value == value), measurement)
+    return _check_sentence(rule, check, measurement) + _others(outcome, check, deciding, checks, sliced)
+
+
+def _check_sentence(rule: Rule, check: Check, measurement: Measurement | None) -> str:
+    by = check.slice or rule.slice
+    metric = rule.metric + "".join(f" for {column} {quoted(value)}" for column, value in by.items())
+    if isinstance(check.measured, Unmeasured) or measurement is None:
+        reason = check.measured.reason if isinstance(check.measured, Unmeasured) else "nothing tells of what"
+        return f"{metric} was not measured: {reason}"
+    if rule.of_change:
+        sentence = f"{metric} {_change(rule, check, check.measured, measurement)}"
+    else:
+        against = f" against the {check.against}" if check.against is not None else ""
+        sentence = f"{metric}{against} {_value(rule, check, check.measured)}"
+    if check.needed is not None:
         about = "more than" if check.needed >= MOST_EXAMPLES else "about"
         sentence += f"; {about} {check.needed:,} examples would settle it, there are {measurement.planned:,}"
     return sentence
+
+
+def _value(rule: Rule, check: Check, estimate: Estimate) -> str:
+    relation = {"passed": "is", "failed": "is not"}.get(check.outcome, "may or may not be")
+    return f"{relation} {check.side} {check.bound:g}: {_shown(rule, estimate)}"
+
+
+def _change(rule: Rule, check: Check, estimate: Estimate, measurement: Measurement) -> str:
+    """``may be 3.1 points worse than the base's: -0.008 [-0.031, 0.015], at most 0.02 worse is wanted``."""
+    than, shown = f"than the {check.against}'s", _shown(rule, estimate)
+    if check.outcome == "passed":
+        return f"is {rule.wanted} {than}: {shown}"
+    ends = (estimate.interval.low, estimate.interval.high)
+    if rule.confidence == "none":
+        ends = (estimate.value, estimate.value)
+    worst, best = ends if measurement.higher_is_better else (-ends[1], -ends[0])
+    if check.outcome == "inconclusive":
+        far = best if rule.kind == "max_change" else worst
+        found = f"may be {_compared(far, rule, estimate, measurement)}"
+    else:
+        near = worst if rule.kind == "max_change" else best
+        least = (
+            ""
+            if rule.confidence == "none"
+            else "at least "
+            if (near > 0) == (rule.kind == "max_change")
+            else "at most "
+        )
+        found = f"is {least if near else ''}{_compared(near, rule, estimate, measurement)}"
+    return f"{found} {than}: {shown}, {rule.wanted} is wanted"
+
+
+def _compared(improvement: float, rule: Rule, estimate: Estimate, measurement: Measurement) -> str:
+    """``3.1 points worse``. Shares are compared in points, everything else in its own unit."""
+    if improvement == 0:
+        return "no better"
+    size, unit = abs(improvement), measurement.unit
+    if rule.kind == "min_relative_change":
+        amount = f"{100 * size:.3g} %"
+    elif estimate.method in _SHARES or unit in ("%", "percent"):
+        points = f"{size if estimate.method not in _SHARES else 100 * size:.3g}"
+        amount = f"{points} point{'' if points == '1' else 's'}"
+    else:
+        amount = f"{size:.3g} {unit}".rstrip()
+    return f"{amount} {'better' if improvement > 0 else 'worse'}"
+
+
+def _shown(rule: Rule, estimate: Estimate) -> str:
+    factor, unit = (100.0, " %") if rule.kind == "min_relative_change" else (1.0, "")
+    value = f"{factor * estimate.value:.4g}{unit}"
+    if rule.confidence == "none":
+        return f"{value} (point estimate)"
+    return f"{value} [{factor * estimate.interval.low:.4g}, {factor * estimate.interval.high:.4g}]{unit}"
+
+
+def _room(check: Check) -> float:
+    """How far the interval lies on the good side: of several checks with one outcome, the least tells most."""
+    if isinstance(check.measured, Unmeasured):
+        return 0.0
+    ends = check.measured.interval
+    return ends.low - check.bound if check.side == "at least" else check.bound - ends.high
+
+
+def _others(outcome: Outcome, check: Check, deciding: Sequence[Check], checks: Sequence[Check], found: Sliced) -> str:
+    """Which values of a column came out so, and which were not judged at all."""
+    said: list[str] = []
+    if check.confidence is not None:
+        said.append(f"at {100 * check.confidence:.4g} % confidence, for {len(checks)} comparisons")
+    values = list(dict.fromkeys(one.slice[found.column] for one in deciding if found.column in one.slice))
+    count, among = len(values), len(found.slices)
+    came = {"inconclusive": "is inconclusive", "unmeasured": "was not measured"}.get(outcome, outcome)
+    if count > 1:
+        came = came.replace("is ", "are ").replace("was ", "were ")
+    if among > 1:
+        how_many = f"all {among:,}" if count == among else f"{count:,} of {among:,}"
+        which = "" if count == among else f": {names(values)}"
+        said.append(f"{how_many} values of {found.column!r} {came}{which}")
+    if found.few and found.slices:
+        unjudged = f"{len(found.few):,} value{'' if len(found.few) == 1 else 's'}"
+        said.append(f"{unjudged} with fewer than {found.least:,} examples not judged: {counted_names(found.few)}")
+    if found.without:
+        said.append(f"{found.without:,} example{'' if found.without == 1 else 's'} without {found.column!r} not judged")
+    return "".join(f"; {one}" for one in said)
 
 
 def verdict_sentence(verdict: str, results: Sequence[RuleResult]) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import cast, get_args
 
@@ -14,13 +14,15 @@ from pydantic import BaseModel, ValidationError
 from finetune_gate.evaluators.catalog import evaluator_class, is_known, kinds
 from finetune_gate.evaluators.datasets import Dataset, load_dataset
 from finetune_gate.evaluators.errors import ConfigurationError, DatasetError, Problem
-from finetune_gate.evaluators.evaluator import Evaluator, RatedEvaluator
+from finetune_gate.evaluators.evaluator import Evaluator, RatedEvaluator, divisible
 from finetune_gate.evaluators.metrics import Metric
 
 from .budgets import budget_problems
+from .rule_problems import empty_bounds, unknown_slices, wrong_subjects
 from .rules import Rule
 from .settings import Gate, GateFile
-from .strict_yaml import Document, read_yaml
+from .strict_yaml import Document, document_of, read_yaml
+from .suggesting import suggestion as suggestion
 
 Keys = tuple[str | int, ...]
 
@@ -28,6 +30,16 @@ Keys = tuple[str | int, ...]
 def load_gate_file(path: Path) -> Gate:
     """Raises ConfigurationError with every problem of the file."""
     document = read_yaml(path)
+    return _checked(document, hashlib.sha256(document.content).hexdigest())
+
+
+def gate_from_settings(settings: Mapping[str, object], path: Path, digest: str) -> Gate:
+    """The gate of a file that is not at hand, from every setting it came to, as a decision record keeps them. ``path``
+    is only named in errors, ``digest`` the file's own. Raises ConfigurationError as `load_gate_file` does."""
+    return _checked(document_of(settings, path), digest)
+
+
+def _checked(document: Document, digest: str) -> Gate:
     problems: list[Problem] = []
     settings: GateFile | None = None
     try:
@@ -37,14 +49,25 @@ def load_gate_file(path: Path) -> Gate:
     evaluators = _build_evaluators(document, problems)
     problems += _unknown_names(document, evaluators)
     if settings is not None:
-        problems += _empty_bounds(document, settings.rules, evaluators)
-        problems += budget_problems(settings, evaluators.values(), lambda keys: _place(document, keys))
-        problems += _wrong_subjects(document, settings.rules, evaluators)
+        metrics, place = _metrics(evaluators), partial(_place, document)
+        problems += empty_bounds(settings.rules, metrics, place)
+        problems += budget_problems(settings, evaluators.values(), place)
+        problems += wrong_subjects(settings.rules, metrics, place)
+        problems += _idle_looks(document, settings, evaluators)
     if problems or settings is None:
         raise ConfigurationError(*problems)
-    digest = hashlib.sha256(document.content).hexdigest()
     rules = (*settings.rules, *_limits(settings.rules, evaluators))
-    return Gate(path.resolve(), digest, settings, evaluators, rules)
+    return Gate(document.path.resolve(), digest, settings, evaluators, rules)
+
+
+def _idle_looks(document: Document, settings: GateFile, evaluators: Mapping[str, Evaluator]) -> list[Problem]:
+    """Looks at some of the examples, where every evaluator needs all of its data at once."""
+    looks = settings.execution.looks
+    if len(looks) == 1 or not evaluators or divisible(evaluators.values()):
+        return []
+    way_out = "leave it out, or give evaluators that go row by row a dataset that no other reads"
+    found = f"{len(looks)} looks, and no dataset that can be seen in parts"
+    return [Problem(_place(document, ("execution", "looks")), found, way_out=way_out)]
 
 
 def load_data(gate: Gate) -> Mapping[str, Dataset]:
@@ -78,13 +101,6 @@ def _without_rows(evaluator: Evaluator, data: Mapping[str, Dataset]) -> list[Pro
         for name in evaluator.reads()
         if name not in ratings and not data[name].examples
     ]
-
-
-def suggestion(wrong: str, known: Iterable[str]) -> str:
-    """``did you mean 'accuracy'?`` where something is close, else what there is."""
-    options = sorted(map(str, known))
-    close = difflib.get_close_matches(wrong, options, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"one of {', '.join(options) or 'none'}"
 
 
 def _key_path(keys: Sequence[str | int]) -> str:
@@ -231,65 +247,6 @@ def _unknown_names(document: Document, evaluators: Mapping[str, Evaluator]) -> l
     return problems
 
 
-def _empty_bounds(document: Document, rules: Sequence[Rule], evaluators: Mapping[str, Evaluator]) -> list[Problem]:
-    """Bounds that every value of a metric fulfils, or none can: 90 for a share, a margin of two for two points."""
-    metrics = _metrics(evaluators)
-    problems: list[Problem] = []
-    for index, rule in enumerate(rules):
-        metric = metrics.get(rule.metric)
-        if metric is None:
-            continue
-        low, high = metric.low, metric.high
-        key, found, expected = "min_change", 0.0, ""
-        if rule.min is not None:
-            key, found = "min", rule.min
-            if (low is not None and found <= low) or (high is not None and found > high):
-                expected = f"above {low:g}" if high is None else f"above {low:g}, up to {high:g}"
-            if not metric.higher_is_better:
-                expected = "max: lower values of this metric are better"
-        elif rule.max is not None:
-            key, found = "max", rule.max
-            if (high is not None and found >= high) or (low is not None and found < low):
-                expected = f"at least {low:g}" if high is None else f"at least {low:g}, below {high:g}"
-            if metric.higher_is_better:
-                expected = "min: higher values of this metric are better"
-        elif low is not None and high is not None:
-            found = (rule.min_change or 0.0) - (rule.margin or 0.0)
-            key = "margin" if rule.margin else "min_change"
-            if abs(found) >= high - low:
-                expected = f"less than the metric's whole range, {high - low:g}"
-        if expected:
-            where = _place(document, ("rules", index, key))
-            problems.append(Problem(where, f"{found:g} for {rule.metric}", expected, "as it is, it decides nothing"))
-    return problems
-
-
-def _wrong_subjects(document: Document, rules: Sequence[Rule], evaluators: Mapping[str, Evaluator]) -> list[Problem]:
-    """Bounds that make no sense for what a metric is about, and requirements that cannot be looked up."""
-    metrics = _metrics(evaluators)
-    problems: list[Problem] = []
-    for index, rule in enumerate(rules):
-        metric = metrics.get(rule.metric)
-        if metric is None:
-            continue
-        about = {"model": "each model", "pair": "the candidate beside a baseline", "run": "the run as a whole"}
-        if rule.min_change is not None and metric.subject != "model":
-            where = _place(document, ("rules", index, "min_change"))
-            found = f"{rule.min_change:g} for {rule.metric}, which is about {about[metric.subject]}"
-            problems.append(Problem(where, found, "min or max"))
-        elif rule.against is not None and rule.min_change is None and metric.subject != "pair":
-            where = _place(document, ("rules", index, "against"))
-            found = f"{rule.against!r}, and {'min' if rule.min is not None else 'max'} bounds the candidate's own value"
-            problems.append(Problem(where, found, "min_change, or no against"))
-        for name in rule.requires:
-            where = _place(document, ("rules", index, "requires", name))
-            if name not in metrics:
-                problems.append(Problem(where, f"unknown metric {name!r}", way_out=suggestion(name, metrics)))
-            elif metrics[name].subject == "pair":
-                problems.append(Problem(where, f"{name!r} is about pairs of models", "a metric with one value"))
-    return problems
-
-
 def _metrics(evaluators: Mapping[str, Evaluator]) -> dict[str, Metric]:
     """Every metric by the name that rules use."""
     return {f"{title}.{metric.name}": metric for title, one in evaluators.items() for metric in one.metrics()}
@@ -307,19 +264,6 @@ def _unknown_slices(gate: Gate, data: Mapping[str, Dataset]) -> list[Problem]:
     problems: list[Problem] = []
     for index, rule in enumerate(gate.rules):
         evaluator = gate.evaluators[rule.metric.partition(".")[0]]
-        if rule.slice and all(name in data for name in evaluator.reads()):
-            problems += _slice_problems(index, rule, evaluator, data)
-    return problems
-
-
-def _slice_problems(index: int, rule: Rule, evaluator: Evaluator, data: Mapping[str, Dataset]) -> list[Problem]:
-    problems: list[Problem] = []
-    for column, value in rule.slice.items():
-        where = f"rules[{index}].slice.{column}"
-        values = {found for example in evaluator.examples(data) if (found := example.slice_value(column)) is not None}
-        if not values:
-            columns = {name for dataset in evaluator.reads() for name in data[dataset].columns}
-            problems.append(Problem(where, f"no example has a {column!r}", way_out=suggestion(column, columns)))
-        elif value not in values:
-            problems.append(Problem(where, f"no example has {value!r}", way_out=suggestion(value, values)))
+        if rule.columns and all(name in data for name in evaluator.reads()):
+            problems += unknown_slices(index, rule, evaluator, data)
     return problems

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -154,7 +155,7 @@ class BudgetSettings(_Section):
 
 
 class Execution(_Section):
-    """How answers are computed. Nothing here may change a decision, except by rounding of dtype."""
+    """How answers are computed. Nothing here but ``looks`` may change a decision, except by rounding of dtype."""
 
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
@@ -176,6 +177,20 @@ class Execution(_Section):
         min_length=1,
         description="where answers are shared: local (this machine), mlflow, or an fsspec URL such as s3://bucket/path",
     )
+
+    looks: list[Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]] = Field(
+        default=[1.0],
+        min_length=1,
+        max_length=10,
+        description="shares of the examples after which to judge, and stop where all is clear; [1] looks once, at all",
+    )
+
+    @field_validator("looks")
+    @classmethod
+    def _looks_grow(cls, looks: list[float]) -> list[float]:
+        if looks[-1] != 1 or any(later <= earlier for earlier, later in pairwise(looks)):
+            raise ValueError(f"{looks}; expected growing shares that end with 1, such as [0.25, 0.5, 0.75, 1]")
+        return looks
 
     @model_validator(mode="after")
     def _cluster_in_use(self) -> Execution:

@@ -106,6 +106,24 @@ def parse_yaml(content: bytes, path: Path) -> Document:
     return Document(path, content, value, root)
 
 
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """The only node of a document that was never text."""
+
+    id: str = "scalar"
+    line: int = 0
+    value: None = None
+
+    @property
+    def start_mark(self) -> Mark:
+        return self
+
+
+def document_of(value: object, path: Path) -> Document:
+    """Plain values that were read from elsewhere: all of them stand on line 1."""
+    return Document(path, b"", value, _Whole())
+
+
 def _refuse(event: Any, path: Path) -> None:
     where = f"{path}:{event.start_mark.line + 1}"
     if getattr(event, "anchor", None):

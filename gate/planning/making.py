@@ -44,6 +44,7 @@ from .planned import (
     together,
 )
 from .sensitivity import plan_rules, small_samples
+from .sequential import looks_note
 from .spending import judges_left, spending_within
 from .work import Work, addresses_of, work_on
 
@@ -285,4 +286,6 @@ class _Planning:
         runner = self.resolved.gate.file.execution.runner
         if runner != "local" and timed:
             notes.append(f"times are of one process; {runner} spreads the work over its workers")
+        if len(looks := self.resolved.gate.file.execution.looks) > 1:
+            notes.append(looks_note(looks))
         return notes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 
 from finetune_gate.evaluators.absent import Unmeasured
@@ -14,6 +16,7 @@ from finetune_gate.evaluators.metrics import Metric
 from finetune_gate.evaluators.scores import EvaluatorScores, score_evaluator
 from finetune_gate.evaluators.statistics import Estimate
 
+from ..deciding.naming import quoted
 from ..gate_file import Gate, Rule
 from ..pins import Role
 from .planned import PlannedRule, Unknown
@@ -24,7 +27,7 @@ FEW_EXAMPLES = 30
 
 def plan_rules(gate: Gate, data: Datasets, known: Mapping[Role, Mapping[Request, Answer]]) -> tuple[PlannedRule, ...]:
     """One for each rule, in order. ``known`` holds what the baselines have answered already; it is scored here."""
-    slices = sorted({column for rule in gate.rules for column in rule.slice} | {"category"})
+    slices = sorted({column for rule in gate.rules for column in rule.columns} | {"category"})
 
     @cache
     def scores(title: str, role: Role) -> EvaluatorScores:
@@ -68,9 +71,30 @@ def plan_rules(gate: Gate, data: Datasets, known: Mapping[Role, Mapping[Request,
         title, _, name = rule.metric.partition(".")
         evaluator = gate.evaluators[title]
         metric = next(metric for metric in evaluator.metrics() if metric.name == name)
-        sample = _sample(metric, unanswered(title), rule)
-        planned.append(_planned(rule, metric, sample, _detectable(rule, metric, sample, seen(rule, evaluator, metric))))
+        smallest = _smallest_slice(metric, unanswered(title), rule)
+        if isinstance(smallest, Unmeasured):
+            planned.append(_planned(rule, metric, _sample(metric, unanswered(title), rule), smallest))
+            continue
+        judged = rule if smallest is None else rule.on(smallest)
+        sample = _sample(metric, unanswered(title), judged)
+        found = _planned(judged, metric, sample, _detectable(judged, metric, sample, seen(judged, evaluator, metric)))
+        if smallest is not None:
+            found = found.model_copy(update={"rule": f"{rule.text} (the smallest: {quoted(smallest)})"})
+        planned.append(found)
     return tuple(planned)
+
+
+def _smallest_slice(metric: Metric, scores: EvaluatorScores, rule: Rule) -> str | Unmeasured | None:
+    """Of the values that the rule judges, the one with the fewest examples, which shows the least; None where the rule
+    does not judge values."""
+    if rule.slices is None:
+        return None
+    found = (scores.examples[at].slices.get(rule.slices) for at in concerned(metric, scores))
+    counts = Counter(value for value in found if value is not None)
+    enough = [(count, value) for value, count in counts.items() if count >= rule.least_n]
+    if not enough:
+        return Unmeasured(f"no value of {rule.slices!r} has {rule.least_n} examples")
+    return min(enough)[1]
 
 
 def _sample(metric: Metric, scores: EvaluatorScores, rule: Rule) -> Sample:
@@ -83,16 +107,33 @@ def _sample(metric: Metric, scores: EvaluatorScores, rule: Rule) -> Sample:
 def _detectable(rule: Rule, metric: Metric, sample: Sample, seen: Mapping[str, Estimate]) -> Detectable | Unmeasured:
     if rule.confidence == "none":
         return Unmeasured("compares point estimates: no test, so nothing it would detect")
-    if rule.min is not None:
-        return detectable_value(metric, sample, rule.min, "at least", rule.confidence, seen)
-    if rule.max is not None:
-        return detectable_value(metric, sample, rule.max, "at most", rule.confidence, seen)
+    if not rule.of_change:
+        side = "at least" if rule.kind == "min" else "at most"
+        return detectable_value(metric, sample, rule.bound, side, rule.confidence, seen)
     compared = {role: value for role, value in seen.items() if rule.against in (None, role)}
-    return detectable_change(metric, sample, _least(rule), rule.confidence, compared)
+    if rule.kind == "min_relative_change":
+        return _detectable_share(rule, rule.confidence, metric, sample, compared)
+    # at most so much better is, of the models in each other's place, at most so much worse
+    least = -rule.bound if rule.kind == "max_change" else rule.bound
+    return detectable_change(metric, sample, least, rule.confidence, compared)
 
 
-def _least(rule: Rule) -> float:
-    return (rule.min_change or 0.0) - (rule.margin or 0.0)
+def _detectable_share(
+    rule: Rule, confidence: float, metric: Metric, sample: Sample, compared: Mapping[str, Estimate]
+) -> Detectable | Unmeasured:
+    """In per cent of the value of the baseline against which least can be shown."""
+    if not compared:
+        return Unmeasured("known once the base has answered")
+    shares: list[Detectable] = []
+    for role, estimate in compared.items():
+        if not estimate.interval.low > 0:
+            return Unmeasured(f"the {role}'s value may be zero: nothing is relative to it")
+        found = detectable_change(metric, sample, rule.bound * estimate.value, confidence, {role: estimate})
+        if isinstance(found, Unmeasured):
+            return found
+        room = None if found.room is None else 100 * found.room / estimate.value
+        shares.append(replace(found, difference=100 * found.difference / estimate.value, room=room))
+    return max(shares, key=lambda share: share.difference)
 
 
 def _planned(rule: Rule, metric: Metric, sample: Sample, found: Detectable | Unmeasured) -> PlannedRule:
@@ -103,7 +144,7 @@ def _planned(rule: Rule, metric: Metric, sample: Sample, found: Detectable | Unm
         examples=sample.examples,
         clusters=None if sample.units == sample.examples else sample.units,
         detects=Unknown(unknown=found.reason) if isinstance(found, Unmeasured) else found.difference,
-        unit=metric.unit,
+        unit="% of the baseline's value" if rule.kind == "min_relative_change" else metric.unit,
     )
     if isinstance(found, Unmeasured):
         return planned
@@ -114,12 +155,11 @@ def _planned(rule: Rule, metric: Metric, sample: Sample, found: Detectable | Unm
 
 
 def _shortfall(rule: Rule, sample: Sample, found: Detectable) -> str:
-    room = f"{found.room:.3g}"
-    if rule.min_change is None:
-        bound = rule.min if rule.min is not None else rule.max
-        what = f"the {room} between {bound:g} and the best possible value"
+    room = f"{found.room:.3g}" + (" %" if rule.kind == "min_relative_change" else "")
+    if not rule.of_change:
+        what = f"the {room} between {rule.bound:g} and the best possible value"
     else:
-        what = f"margin {room}" if not rule.min_change else f"the room of {room}"
+        what = f"margin {room}" if rule.margin and not rule.min_change else f"the room of {room}"
     there = sample.units if found.noun == "clusters" else sample.examples
     return f"{what} needs about {found.needed:,} {found.noun}; there are {there:,}"
 

@@ -21,23 +21,29 @@ class Scale:
     """One way of writing numbers that are read side by side.
 
     ``percent`` only where the metric's own unit says so: values then end in ``%`` and differences in percentage
-    points, ``pp``. Nothing is multiplied: 0.81 stays 0.81.
+    points, ``pp``. Nothing is multiplied: 0.81 stays 0.81. ``relative``: differences are per cent of a value.
     """
 
     decimals: int = 3
     scientific: bool = False
     percent: bool = False
+    relative: bool = False
+
+    @property
+    def change_unit(self) -> str:
+        """Behind a difference."""
+        return "" if not self.percent else " %" if self.relative else " pp"
 
     def value(self, number: float) -> str:
         return self._plain(number) + (" %" if self.percent else "")
 
     def change(self, number: float) -> str:
-        return self._signed(number) + (" pp" if self.percent else "")
+        return self._signed(number) + self.change_unit
 
     def interval(self, estimate: EstimateRecord, *, signed: bool = False) -> str:
         """``[0.766, 0.849]``, or ``[-0.012, +0.074]`` for a difference."""
         write = self._signed if signed else self._plain
-        suffix = (" pp" if signed else " %") if self.percent else ""
+        suffix = self.change_unit if signed else " %" if self.percent else ""
         return f"[{write(estimate.low)}, {write(estimate.high)}]{suffix}"
 
     def _plain(self, number: float) -> str:
@@ -79,7 +85,7 @@ def scale_for(
 def bound_text(bound: float, scale: Scale, *, change: bool) -> str:
     """A bound as its author wrote it, signed where it bounds a difference."""
     shown = f"{bound:+g}" if change and bound else f"{bound:g}"
-    return shown + ((" pp" if change else " %") if scale.percent else "")
+    return shown + (scale.change_unit if change else " %" if scale.percent else "")
 
 
 def share_text(part: int, whole: int) -> str:

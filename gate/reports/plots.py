@@ -8,6 +8,7 @@ from typing import Literal
 
 from ..deciding import Outcome
 from ..record import CheckRecord, EstimateRecord
+from .checks import MOST_SLICES, of_slices, slice_name, worst_first
 from .numbers import Scale, bound_text
 from .rows import RuleRow
 
@@ -59,19 +60,20 @@ class IntervalPlot:
 
 
 def plots_of(row: RuleRow) -> tuple[IntervalPlot, ...]:
-    """A picture for each check of a rule that has a number."""
+    """A picture for each check of a rule that has a number; of a rule on many slices, of those that tell most."""
     point_only = row.rule.settings.get("confidence") == "none"
     return tuple(
         _plot(check, check.measured, row, point_only)
-        for check in row.rule.checks
+        for check in (worst_first(row.checks)[:MOST_SLICES] if of_slices(row.rule) else row.checks)
         if isinstance(check.measured, EstimateRecord)
     )
 
 
 def _plot(check: CheckRecord, estimate: EstimateRecord, row: RuleRow, point_only: bool) -> IntervalPlot:
-    scale, change = row.scale, check.against is not None and not row.of_pairs
+    scale, change = row.check_scale, check.against is not None and not row.of_pairs
     places = (estimate.low, estimate.high, estimate.value, check.bound)
-    named: Mapping[str, float] = {"no change": 0.0} if change else _drawable(row.baseline_values, places, estimate)
+    baselines: Mapping[str, float] = {} if check.slice else row.baseline_values
+    named: Mapping[str, float] = {"no change": 0.0} if change else _drawable(baselines, places, estimate)
     start, end = min((*places, *named.values())), max((*places, *named.values()))
     if start == end:
         start, end = start - (abs(start) or 1) / 10, end + (abs(end) or 1) / 10
@@ -87,6 +89,8 @@ def _plot(check: CheckRecord, estimate: EstimateRecord, row: RuleRow, point_only
     ticks = _ticks((name if change else f"{name} {write(number)}", x(number)) for name, number in named.items())
     rows = 1 + max((tick.label.row for tick in ticks), default=-1)
     title = "candidate" if check.against is None else f"candidate {'minus' if change else 'against'} {check.against}"
+    if check.slice:
+        title = f"{slice_name(check.slice)}: {title}"
     return IntervalPlot(
         title=title,
         description=_description(title, check, estimate, write, shown_bound, point_only),

@@ -6,19 +6,26 @@ Texts in here are foreign and untouched (names, reasons, slices): whoever draws 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import cast
-
-from finetune_gate.evaluators.statistics import MOST_EXAMPLES
 
 from ..deciding import Outcome, Verdict
 from ..history import WORN, chance_of_luck
 from ..kinship import kin_of_judges, kinship_warning
 from ..record import CheckRecord, DecisionRecord, EstimateRecord, MeasuredRecord, MeasurementRecord, RuleRecord
 from .awaiting import approval_remarks
-from .numbers import Scale, bound_text, reason_text, scale_for
+from .checks import (
+    NOT_MEASURED,
+    check_notes,
+    is_relative,
+    of_slices,
+    scale_of_checks,
+    slice_notes,
+    written_checks,
+)
+from .numbers import Scale, reason_text, scale_for
 from .spending import unasked_remarks
 
 DECISION_MARKS: Mapping[Verdict, str] = {"promote": "✓", "block": "✗", "hold": "‖"}
@@ -30,7 +37,6 @@ OUTCOME_MARKS: Mapping[Outcome, str] = {
     "waived": "~",
 }
 ASCII_MARKS: Mapping[str, str] = {"✓": "+", "✗": "x", "‖": "=", "–": "-"}
-NOT_MEASURED = "not measured"
 _DIFFERENCE = "A difference is candidate minus baseline, paired by example."
 _PAIR = "A rate of pairs, such as a win rate, is no difference: it is the candidate's beside that baseline."
 
@@ -56,8 +62,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class RuleRow:
-    """One rule. ``check`` is the one on the candidate's own value, where the rule bounds that. ``of_pairs``: its
-    changes are values of pairs, and no model has one of its own."""
+    """One rule. ``check`` is the one on the candidate's own value, where the rule bounds that. ``checks`` are all of
+    them as they are written, in ``check_scale``. ``of_pairs``: its changes are values of pairs, and no model has one of
+    its own. Of a rule on slices, values and changes are those of all examples, for reading only."""
 
     rule: RuleRecord
     scale: Scale
@@ -67,6 +74,8 @@ class RuleRow:
     check: CheckRecord | None
     baseline_values: Mapping[str, float]
     notes: tuple[str, ...]
+    checks: tuple[CheckRecord, ...]
+    check_scale: Scale
     of_pairs: bool = False
 
     @property
@@ -224,24 +233,28 @@ def figure(measured: MeasuredRecord, scale: Scale, *, signed: bool = False) -> F
 
 
 def _rule_row(rule: RuleRecord, measurement: MeasurementRecord | None, usual: float) -> RuleRow:
-    own = next((check for check in rule.checks if check.against is None), None)
+    checks, sliced = written_checks(rule), of_slices(rule)
+    on_all = () if sliced else checks
+    own = next((check for check in on_all if check.against is None), None)
     of_pairs = measurement is not None and measurement.subject == "pair"
-    against = {check.against: check for check in rule.checks if check.against is not None}
+    against = {check.against: check for check in on_all if check.against is not None}
     comparisons = measurement.comparisons if measurement else {}
-    measured = [check.measured for check in rule.checks]
+    by_metric = () if is_relative(rule) else checks
+    measured = [check.measured for check in by_metric]
     if measurement:
         measured.append(measurement.candidate)
     measured += chain.from_iterable((one.baseline, one.difference) for one in comparisons.values())
-    bounds = [(check.measured, check.bound) for check in rule.checks]
+    bounds = [(check.measured, check.bound) for check in by_metric]
     scale = scale_for(measured, unit=measurement.unit if measurement else "", bounds=bounds)
+    check_scale = scale_of_checks(rule, checks, scale)
 
     changes: list[Change] = []
     for role in dict.fromkeys((*against, *comparisons)):
         check = against.get(role)
         if check is not None:
-            changes.append(Change(role, figure(check.measured, scale, signed=not of_pairs), check))
-        elif own is not None and isinstance(comparisons[role].difference, EstimateRecord):
-            changes.append(Change(role, figure(comparisons[role].difference, scale, signed=True)))
+            changes.append(Change(role, figure(check.measured, check_scale, signed=not of_pairs), check))
+        elif (own is not None or sliced) and isinstance(comparisons[role].difference, EstimateRecord):
+            changes.append(Change(role, figure(comparisons[role].difference, scale, signed=not of_pairs)))
     if own is not None:
         candidate = figure(own.measured, scale)
     elif of_pairs:
@@ -260,41 +273,32 @@ def _rule_row(rule: RuleRecord, measurement: MeasurementRecord | None, usual: fl
         baseline_values={
             role: one.baseline.value for role, one in comparisons.items() if isinstance(one.baseline, EstimateRecord)
         },
-        notes=tuple(_notes(rule, scale, measurement, usual)),
+        notes=tuple(_notes(rule, checks, check_scale, measurement, usual)),
+        checks=checks,
+        check_scale=check_scale,
         of_pairs=of_pairs,
     )
 
 
-def _notes(rule: RuleRecord, scale: Scale, measurement: MeasurementRecord | None, usual: float) -> Iterator[str]:
+def _notes(
+    rule: RuleRecord,
+    checks: Sequence[CheckRecord],
+    scale: Scale,
+    measurement: MeasurementRecord | None,
+    usual: float,
+) -> Iterator[str]:
     """What the numbers of a row do not say by themselves."""
-    several = len(rule.checks) > 1
-    reasons: dict[str, list[str]] = {}
-    for check in rule.checks:
-        if not isinstance(check.measured, EstimateRecord):
-            reasons.setdefault(reason_text(check.measured.unmeasured), []).append(check.against or "candidate")
-    for reason, roles in reasons.items():
-        about = f" against {' and '.join(roles)}" if several and len(roles) < len(rule.checks) else ""
-        yield f"{NOT_MEASURED}{about}: {reason}"
-    for check in rule.checks:
-        if check.needed is not None:
-            about = f" against {check.against}" if several else ""
-            there = f", there are {measurement.planned:,}" if measurement else ""
-            if check.needed >= MOST_EXAMPLES:
-                yield f"more than {MOST_EXAMPLES:,} examples would be needed to settle it{about}{there}"
-            else:
-                yield f"about {check.needed:,} examples would settle it{about}{there}"
-        elif check.outcome == "inconclusive":
-            change = check.against is not None and rule.settings.get("min_change") is not None
-            bound = bound_text(check.bound, scale, change=change)
-            about = f" against {check.against}" if several else ""
-            yield f"the bound {bound} lies inside the interval{about}"
+    if of_slices(rule):
+        yield from slice_notes(rule, checks, scale, of_pairs=measurement is not None and measurement.subject == "pair")
+    else:
+        yield from check_notes(rule, checks, scale, measurement)
     confidence = rule.settings.get("confidence")
     if confidence == "none":
         yield "decided by the point estimate alone: confidence is none"
     elif isinstance(confidence, float) and confidence != usual:
         yield f"its bounds are one-sided at {100 * confidence:g} %"
     waiver = rule.settings.get("waiver")
-    if isinstance(waiver, dict):
+    if isinstance(waiver, dict) and not (of_slices(rule) and rule.outcome == "waived"):  # said by the sentence
         yield _waiver_text(cast("Mapping[str, object]", waiver), rule.outcome)
 
 

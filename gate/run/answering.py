@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
 
@@ -67,6 +67,13 @@ class Answered:
     balance: Balance = field(default_factory=lambda: Purse().balance())
     unasked: Mapping[str, int] = field(default_factory=dict[str, int])
     """By the reason for which the budget was at its end, how many answers are missing."""
+
+    def after(self, earlier: Answered) -> Answered:
+        """These, where ``earlier`` ones were among them already: what was asked for then is no find of the store."""
+        asked = {name: count + earlier.asked.get(name, 0) for name, count in self.asked.items()}
+        stored = {name: max(0, count - earlier.asked.get(name, 0)) for name, count in self.stored.items()}
+        usage = {name: one + earlier.usage.get(name, Usage()) for name, one in self.usage.items()}
+        return replace(self, asked=asked, stored=stored, usage=usage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,17 @@ from ..record import (
     CheckRecord,
     ComparisonRecord,
     EstimateRecord,
+    LookRecord,
     MeasuredRecord,
     MeasurementRecord,
     ModelRecord,
     ReviewRecord,
     RuleRecord,
+    UnitsRecord,
     UnmeasuredRecord,
 )
+from .looks import Levels
+from .states import Decided
 
 
 def measured_record(measured: Measured) -> MeasuredRecord:
@@ -60,6 +64,30 @@ def measurement_record(measurement: Measurement) -> MeasurementRecord:
     )
 
 
+def look_record(decided: Decided) -> LookRecord | None:
+    levels = decided.levels
+    if levels is None or len(levels.shares) == 1:
+        return None
+    return LookRecord(
+        shares=levels.shares,
+        at=levels.at,
+        stopped=decided.stopped,
+        units=tuple(
+            UnitsRecord(evaluator=evaluator, slice=dict(slice_by), units=units)
+            for (evaluator, slice_by), units in levels.units.items()
+        ),
+        unasked=decided.unasked,
+    )
+
+
+def levels_of(look: LookRecord | None) -> Levels | None:
+    """What `look_record` was made of."""
+    if look is None:
+        return None
+    units = {(one.evaluator, tuple(sorted(one.slice.items()))): one.units for one in look.units}
+    return Levels(look.at, look.shares, units)
+
+
 def review_record(review: Review | None) -> ReviewRecord | None:
     if review is None:
         return None
@@ -88,6 +116,8 @@ def _check_record(check: Check) -> CheckRecord:
         measured=measured_record(check.measured),
         outcome=check.outcome,
         needed=check.needed,
+        slice=dict(check.slice),
+        confidence=check.confidence,
     )
 
 

@@ -27,7 +27,7 @@ from ..record import (
 )
 from .answering import Answered
 from .finding_files import findings_digest
-from .record_parts import measurement_record, model_record, review_record, rule_record
+from .record_parts import look_record, measurement_record, model_record, review_record, rule_record
 from .states import FINDINGS_FILE, SCORES_FILE, Decided, GateRequest, Resolved, Scored
 
 _SOFTWARE = ("finetune-gate", "mlflow", "prefect", "torch", "transformers", "tokenizers", "peft", "numpy", "scipy")
@@ -68,6 +68,7 @@ def build_record(
         gate_file=GateFileRecord(digest=gate.digest, settings=gate.file.model_dump(mode="json")),
         score_table=ScoreTableRecord(file=SCORES_FILE, digest=table.digest(), rows=sum(1 for _ in table.rows())),
         findings=_findings_record(scored.findings),
+        look=look_record(decided),
         seed=gate.file.execution.seed,
         today=resolved.today.isoformat(),
         run=RunRecord(
@@ -76,7 +77,7 @@ def build_record(
             actor=request.actor,
             started_at=resolved.started.isoformat(timespec="seconds"),
             seconds=dict(seconds),
-            software=_software(),
+            software=software_here(),
             dry_run=request.dry_run,
             tracking_uri=resolved.registry.public_address(),
             asked=dict(answered.asked),
@@ -154,7 +155,8 @@ def run_params(record: DecisionRecord) -> dict[str, str]:
     return params | {f"dataset.{dataset.name}": dataset.digest for dataset in record.datasets}
 
 
-def _software() -> dict[str, str]:
+def software_here() -> dict[str, str]:
+    """Versions of what computes, by package."""
     found: dict[str, str] = {}
     for name in _SOFTWARE:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ..pins import Pins, Role
 from ..record import DecisionRecord
 from ..registry import Promoter, Registry
 from .answering import Answered
+from .looks import Levels, Stopped
 from .measuring import Measured
 from .seen import Seen
 
@@ -90,6 +91,10 @@ class ModelAnswers:
     answered: Answered
     facts: Mapping[str, Mapping[str, JsonScalar]]
 
+    def after(self, earlier: ModelAnswers) -> ModelAnswers:
+        """These, with what was asked for at an earlier look of the same run."""
+        return replace(self, answered=self.answered.after(earlier.answered))
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -101,12 +106,16 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with everything that was measured for it."""
+    """A decision with everything that was measured for it. ``stopped``: why no further look was taken; ``unasked``: the
+    share of a model's answers that were not asked for then."""
 
     decision: Decision
     circumstances: Circumstances
     measured: Measured
     answers: ModelAnswers
+    levels: Levels | None = None
+    stopped: Stopped | None = None
+    unasked: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 
 from ..answers import ModelKey, StoreLimits, open_answers, shared_answers
+from ..attesting.keys import signing_key
 from ..budget import Purse
 from ..deciding import Circumstances, Decision
-from ..deciding import decide as decide_rules
 from ..gate_file import Gate, load_data, load_gate_file
 from ..history import earlier_uses
 from ..models import open_models
@@ -28,8 +28,11 @@ from ..registry import Author, LedgerPromotion, Move, Promoter, Registry, Tracki
 from ..registry.registered import Spelling, parse_spelling
 from ..reports import render_html, render_markdown
 from .answering import Asking, answer_plan
+from .attested_files import write_attested
 from .evidence import evidence_files, write_evidence
 from .files_again import files_changed
+from .judging import decide_measured
+from .looks import Levels, told, why_stopped
 from .measuring import Measured, measure_gate
 from .plan import Plan, make_plan
 from .prices import prices_of
@@ -62,6 +65,7 @@ def resolve(
     promotion ledger together first, so that an earlier move that was interrupted is complete; ``progress`` is told."""
     gate = load_gate_file(request.gate_file)
     data = load_data(gate)
+    signing_key()  # refuses one that cannot sign before anything is asked or moved
     registry = Registry.connect(request.tracking_uri)
     settled = settle_aloud(_promoter(registry, request), gate, progress or Silent()) if settle else None
     pins = registry.resolve(
@@ -141,11 +145,18 @@ def plan(resolved: Resolved) -> Plan:
     return make_plan(resolved.gate.evaluators.values(), resolved.data)
 
 
-def answer(resolved: Resolved, plan: Plan, progress: Progress, run_on: RunOn) -> ModelAnswers:
+def purse_of(resolved: Resolved) -> Purse:
+    """What the run may spend, however often it looks."""
+    return Purse(resolved.gate.file.budget, prices_of(resolved.gate.file, resolved.pins))
+
+
+def answer(
+    resolved: Resolved, plan: Plan, progress: Progress, run_on: RunOn, purse: Purse | None = None
+) -> ModelAnswers:
     """Ask every model what the store does not hold. A run killed here goes on from the last finished shard."""
     pins, execution = resolved.pins, resolved.gate.file.execution
     labels = {name: pin.label for name, pin in pins.by_name().items()}
-    purse = Purse(resolved.gate.file.budget, prices_of(resolved.gate.file, pins))
+    purse = purse or purse_of(resolved)
     with open_models_of(resolved, purse) as models:
         keys = [ModelKey(model.digest, labels[name]) for name, model in models.items()]
         shared = shared_answers(execution.store, resolved.registry.connection)
@@ -192,8 +203,10 @@ def score(resolved: Resolved, answers: ModelAnswers) -> Scored:
     return Scored(table, Findings({title: some for title, some in found.items() if some}))
 
 
-def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable) -> Decided:
-    """Pure: scores and rules in, decision out."""
+def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable, levels: Levels | None = None) -> Decided:
+    """Pure: scores and rules in, decision out. Whether a further look is needed is no reviewer's to say: an approval is
+    of what the looks came to."""
+    measured = measure_gate(resolved.gate, table, levels)
     circumstances = Circumstances(
         has_champion=resolved.pins.champion is not None,
         identical=resolved.identical,
@@ -202,13 +215,15 @@ def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable) -> Deci
         review_waives=resolved.gate.file.review.wait == "hold",
         approval_required=resolved.request.approval or resolved.gate.file.promotion.approval == "required",
     )
-    measured = measure_gate(resolved.gate, table)
-    return Decided(_decide(resolved, measured, circumstances), circumstances, measured, answers)
+    stopped = None
+    if levels is not None:
+        stopped = why_stopped(_decide(resolved, measured, replace(circumstances, review=None)), levels)
+    decision = told(_decide(resolved, measured, circumstances), levels)
+    return Decided(decision, circumstances, measured, answers, levels, stopped)
 
 
 def _decide(resolved: Resolved, measured: Measured, circumstances: Circumstances) -> Decision:
-    by_rule = {index: measured.measurements[at] for index, at in enumerate(measured.rests_on)}
-    return decide_rules(resolved.gate.rules, by_rule, circumstances, measured.required)
+    return decide_measured(resolved.gate, measured, circumstances)
 
 
 def act(
@@ -232,8 +247,8 @@ def _act(
     run_id = tracking.open_run(resolved.gate.file.model, resolved.key, run_name(record), run_tags(record))
     address = tracking.record_address(run_id, RECORD_FILE)
     write_evidence(resolved, record, scored)
-    write_record(record, resolved.folder / RECORD_FILE)
-    tracking.log_files(run_id, [resolved.folder / name for name in (RECORD_FILE, *evidence_files(resolved, record))])
+    attested = write_attested(record, resolved.folder)
+    tracking.log_files(run_id, [resolved.folder / name for name in (*attested, *evidence_files(resolved, record))])
 
     before = resolved.alias_at
     now = resolved.registry.alias_version(resolved.gate.file.model, promotion.alias)
@@ -262,7 +277,7 @@ def _act(
             again = _decide_again(resolved, decided, champion_moved=move.detail)
             record = build_record(resolved, again, scored, seconds, uses)
     record = record.model_copy(update={"run": record.run.model_copy(update={"action": action, "run_id": run_id})})
-    write_record(record, resolved.folder / RECORD_FILE)
+    write_record(record, resolved.folder / RECORD_FILE)  # its statements follow as it is published
     if not resolved.request.dry_run:
         promoter.note(
             resolved.pins,
@@ -280,14 +295,13 @@ def publish(resolved: Resolved, acted: Acted, scored: Scored, seconds: Mapping[s
     """Write the final record and the reports, log them and the metrics, and close the run."""
     record = acted.record
     run = record.run.model_copy(update={"seconds": dict(seconds)})
-    write_record(record.model_copy(update={"run": run}), resolved.folder / RECORD_FILE)
+    attested = write_attested(record.model_copy(update={"run": run}), resolved.folder)
     record = read_record(resolved.folder / RECORD_FILE)  # what is rendered is what is kept
     write_bytes_atomically(resolved.folder / REPORT_FILE, render_html(record, scored.table, scored.findings).encode())
     write_bytes_atomically(resolved.folder / MARKDOWN_FILE, render_markdown(record).encode())
     tracking = Tracking(resolved.registry)
-    files = [
-        resolved.folder / name for name in (RECORD_FILE, *evidence_files(resolved, record), REPORT_FILE, MARKDOWN_FILE)
-    ]
+    written = (*attested, *evidence_files(resolved, record), REPORT_FILE, MARKDOWN_FILE)
+    files = [resolved.folder / name for name in written]
     tracking.log_files(acted.run_id, files)
     tracking.log_results(acted.run_id, mlflow_metrics(record), run_params(record), run_tags(record))
     tracking.finish_run(acted.run_id, "FINISHED")
@@ -302,7 +316,8 @@ def _decide_again(
     """The champion is no longer the one that was compared with, or the candidate not what was judged: the same
     evidence, under other circumstances."""
     circumstances = replace(decided.circumstances, champion_moved=champion_moved, files_changed=files_changed)
-    return replace(decided, decision=_decide(resolved, decided.measured, circumstances), circumstances=circumstances)
+    decision = told(_decide(resolved, decided.measured, circumstances), decided.levels)
+    return replace(decided, decision=decision, circumstances=circumstances)
 
 
 def _action(move: Move) -> ActionRecord:

@@ -22,10 +22,11 @@ from ..progress import Progress, Silent
 from ..record import DecisionRecord
 from . import steps
 from .downloads import downloads_under
+from .looks import Look, looks_at, stopped_words
 from .reviewing import seen_in
 from .seen import Seen
 from .shards import RunOn, this_process
-from .states import GateRequest, Resolved
+from .states import Decided, GateRequest, ModelAnswers, Resolved, Scored
 
 StepName = Literal["resolve", "plan", "answer", "score", "decide", "act", "publish"]
 T = TypeVar("T")
@@ -87,15 +88,12 @@ def _walk_once(request: GateRequest, via: Via, show: Progress, run_on: RunOn) ->
         try:
             return via(name, step)
         finally:
-            seconds[name] = round(time.monotonic() - begun, 3)
+            seconds[name] = round(seconds.get(name, 0.0) + time.monotonic() - begun, 3)
 
     with downloads_under(request.home) as downloads:
         settle = not request.dry_run
         resolved = timed("resolve", lambda: steps.resolve(request, downloads, started, settle=settle, progress=show))
-        plan = timed("plan", lambda: steps.plan(resolved))
-        answered = timed("answer", lambda: steps.answer(resolved, plan, show, run_on))
-        scored = timed("score", lambda: steps.score(resolved, answered))
-        decided = timed("decide", lambda: steps.decide(resolved, answered, scored.table))
+        scored, decided = _look_until_clear(resolved, timed, show, run_on)
         acted = timed("act", lambda: steps.act(resolved, decided, scored, seconds, show))
         try:
             address, url = timed("publish", lambda: steps.publish(resolved, acted, scored, seconds))
@@ -106,6 +104,35 @@ def _walk_once(request: GateRequest, via: Via, show: Progress, run_on: RunOn) ->
             way_out = "run the same command again: it decides the same, and publishes"
             raise EvaluationError(Problem("publish", f"{done}: {error}", way_out=way_out)) from error
         return GateResult(acted.record, resolved.folder, address, url, seen_in(resolved, scored.table)), resolved
+
+
+def _look_until_clear(resolved: Resolved, timed: Via, show: Progress, run_on: RunOn) -> tuple[Scored, Decided]:
+    """Ask, score and decide, about more and more of the examples where the gate file says so, until a further look
+    would change nothing."""
+    purse = steps.purse_of(resolved)
+
+    def at(look: Look, earlier: ModelAnswers | None) -> tuple[Scored, Decided]:
+        seen = replace(resolved, data=look.data)
+        plan = timed("plan", lambda: steps.plan(seen))
+        fresh = timed("answer", lambda: steps.answer(seen, plan, show, run_on, purse))
+        answered = fresh if earlier is None else fresh.after(earlier)
+        scored = timed("score", lambda: steps.score(seen, answered))
+        return scored, timed("decide", lambda: steps.decide(seen, answered, scored.table, look.levels))
+
+    *early, last = looks_at(resolved.gate, resolved.data)
+    answered: ModelAnswers | None = None
+    for look in early:
+        show.say(look.words)
+        scored, decided = at(look, answered)
+        if decided.stopped is not None:
+            some, everything = (steps.plan(replace(resolved, data=data)) for data in (look.data, resolved.data))
+            unasked = 1 - len(some.requests) / len(everything.requests)
+            show.say(f"{stopped_words(decided.stopped)}: {100 * unasked:.0f} % of the answers need not be asked for")
+            return scored, replace(decided, unasked=unasked)
+        answered = decided.answers
+    if early:
+        show.say(last.words)
+    return at(last, answered)
 
 
 _SAYING: dict[StepName, str] = {

@@ -131,7 +131,9 @@ def test_results_lie_in_an_mlflow_run_that_compares_versions(workshop: Workshop)
         run.data.metrics
     )
     names = {item.path for item in client.list_artifacts(run.info.run_id, "finetune_gate")}
-    assert {Path(name).name for name in names} == {"decision-record.json", "scores.parquet", "report.html", "report.md"}
+    assert {Path(name).name for name in names} == {
+        "decision-record.json", "decision-record.statements.jsonl", "scores.parquet", "report.html", "report.md",
+    }  # fmt: skip
 
 
 def test_a_report_is_shown_again_from_the_record_alone(workshop: Workshop) -> None:

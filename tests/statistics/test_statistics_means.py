@@ -50,17 +50,17 @@ def test_mean_t_is_scipys_interval(n: int) -> None:
 
 def test_clustered_mean_is_the_formula_and_statsmodels() -> None:
     rng = np.random.default_rng(3)
-    groups = rng.integers(0, 40, size=300) * 7
-    values = rng.normal(size=300) + rng.normal(size=300)[groups]
+    groups = rng.permutation(np.arange(320) % 40) * 7  # of equal size; for unequal ones see test_statistics_exact.py
+    values = rng.normal(size=320) + rng.normal(size=300)[groups]
     found = measured(clustered_mean(values, groups))
     codes, count = np.unique(groups), np.unique(groups).size
     residual = sum(((values - values.mean())[groups == code].sum()) ** 2 for code in codes)
-    by_hand = sqrt(count / (count - 1) * residual) / 300
-    fit = sm.OLS(values, np.ones(300)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
+    by_hand = sqrt(count / (count - 1) * residual) / 320
+    fit = sm.OLS(values, np.ones(320)).fit(cov_type="cluster", cov_kwds={"groups": groups}, use_t=True)
     assert found.standard_error == pytest.approx(by_hand, rel=1e-12)
     assert found.standard_error == pytest.approx(float(fit.bse[0]), rel=1e-9)
     assert (found.interval.low, found.interval.high) == pytest.approx(tuple(fit.conf_int(0.1)[0]), rel=1e-9)
-    assert (found.n, found.clusters, found.warnings) == (300, count, ())
+    assert (found.n, found.clusters, found.warnings) == (320, count, ())
 
 
 def test_every_row_its_own_cluster_is_the_plain_mean() -> None:
@@ -142,7 +142,12 @@ def test_one_loss_seen_is_worse_news_than_none() -> None:
     values[3] = -1
     one = measured(mean_t(values, bounds=(-1, 1)))
     assert one.interval.low < none.interval.low
-    assert "skewed values: the lower end" in measured(mean_t(values)).warnings[0]
+    alone = measured(mean_t(values))
+    assert "skewed values: the lower end" in alone.warnings[0]
+    assert alone.method == "t, corrected for skewness"
+    assert alone.standard_error is not None
+    assert alone.interval.low < alone.value - stats.t.ppf(0.95, 99) * alone.standard_error
+    assert alone.interval.high == pytest.approx(alone.value + stats.t.ppf(0.95, 99) * alone.standard_error)
 
 
 def test_influence_of_a_mean_is_the_mean() -> None:

@@ -32,14 +32,20 @@ def corpus(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np
     return tokens, base - tokens * rng.normal(0.05, 0.05, size=n), base
 
 
-def test_ratio_is_cochrans_formula() -> None:
+def test_ratio_is_cochrans_formula_less_what_each_document_decides() -> None:
     tokens, nats, _ = corpus(np.random.default_rng(1), 80)
     found = measured(ratio(nats, tokens))
-    value = nats.sum() / tokens.sum()
-    error = sqrt(((nats - value * tokens) ** 2).sum() / 79) / tokens.mean() / sqrt(80)
+    value, shares = nats.sum() / tokens.sum(), tokens / tokens.sum()
+    residual = nats - value * tokens
+    error = sqrt((residual**2 / (1 - shares)).sum()) / tokens.sum()
+    bent = shares**2 / (1 - shares)
+    freedom = 1 / ((shares**2).sum() + bent.sum() ** 2 - (bent**2).sum())
+    assert 20 < freedom < 79
     assert found.value == pytest.approx(value, rel=1e-12)
     assert found.standard_error == pytest.approx(error, rel=1e-12)
-    assert found.interval.high == pytest.approx(value + stats.t.ppf(0.95, 79) * error, rel=1e-12)
+    assert found.interval.high == pytest.approx(value + stats.t.ppf(0.95, freedom) * error, rel=1e-12)
+    cochrans = sqrt((residual**2).sum() / 79) / tokens.mean() / sqrt(80)
+    assert cochrans < error < 1.1 * cochrans
 
 
 def test_equal_denominators_make_it_the_mean() -> None:
@@ -57,7 +63,7 @@ def test_perplexity_is_formed_on_the_log_scale() -> None:
     assert perplexity.interval.high == exp(plain.interval.high)
     assert plain.standard_error is not None
     assert perplexity.standard_error == pytest.approx(exp(plain.value) * plain.standard_error)
-    assert perplexity.method == "exp of t"
+    assert perplexity.method == f"exp of {plain.method}"
 
 
 def test_difference_of_perplexities_is_the_delta_method() -> None:
@@ -66,7 +72,8 @@ def test_difference_of_perplexities_is_the_delta_method() -> None:
     rc, rb = cand.sum() / tokens.sum(), base.sum() / tokens.sum()
     psi = (exp(rc) * (cand - rc * tokens) - exp(rb) * (base - rb * tokens)) / tokens.mean()
     assert found.value == pytest.approx(exp(rc) - exp(rb), rel=1e-12)
-    assert found.standard_error == pytest.approx(psi.std(ddof=1) / sqrt(60), rel=1e-9)
+    error = sqrt((psi**2 / (1 - tokens / tokens.sum())).sum()) / 60
+    assert found.standard_error == pytest.approx(error, rel=1e-9)
 
 
 def test_pairing_pays() -> None:
