@@ -26,7 +26,7 @@ def check_spelling(kept: Kept) -> Check:
     """Of the many ways to write the same JSON, records are written in one: others could hide a change."""
     same = kept.content == kept.record.canonical() + b"\n"
     found = () if same else (Difference(kept.file.name, "the same record in another spelling", "canonical JSON"),)
-    return compared("record", f"{kept.file.name} is written as runs write it", found)
+    return compared("record", f"{kept.file.name}, spelled as runs spell it", found)
 
 
 def check_files(digests: Mapping[str, str], stated: Mapping[str, str] | None) -> Check:
@@ -38,12 +38,12 @@ def check_files(digests: Mapping[str, str], stated: Mapping[str, str] | None) ->
         for name in dict.fromkeys((*stated, *digests))
         if stated.get(name) != digests.get(name)
     ]
-    return compared("files", f"{len(digests)} files have the digests that the statements name", found)
+    return compared("files", f"digests of {len(digests)} files, beside those that the statements name", found)
 
 
 def check_statements(record: DecisionRecord, content: bytes | None, digests: Mapping[str, str]) -> Check:
     """Byte for byte; ``digests`` as for `statements`."""
-    what = f"{STATEMENTS_FILE} says what follows from the record"
+    what = f"{STATEMENTS_FILE}, beside what follows from the record"
     if content is None:
         return compared("statements", what, [Difference(STATEMENTS_FILE, _NO_FILE, "two statements, a line each")])
     return compared("statements", what, _lines_differ(STATEMENTS_FILE, content, statements(record, digests), bytes))
@@ -53,7 +53,7 @@ def check_signatures(
     record: DecisionRecord, content: bytes | None, digests: Mapping[str, str], key: PublicKey | None
 ) -> Check:
     """``content``: of the bundle, None where there is none."""
-    what = f"{BUNDLE_FILE} holds those statements" + (f", signed by key {key.keyid[:12]}" if key else "")
+    what = f"{BUNDLE_FILE}: those statements" + (f", signed by key {key.keyid[:12]}" if key else "")
     if content is None and key is None:
         return Check("signatures", "not checked", "nobody signed it")
     if content is None:

@@ -103,12 +103,12 @@ def _scores(
         table = kept.scores()
     except FinetuneGateError as error:
         found = (Difference(one.where, one.found, one.expected) for one in error.problems)
-        return compared("score table", f"{SCORES_FILE} can be read", found), None
+        return compared("score table", f"{SCORES_FILE}, read", found), None
     rows = sum(1 for _ in table.rows())
     now = {"file": SCORES_FILE, "digest": table.digest(), "rows": rows}
     check = compared(
         "score table",
-        f"{rows:,} rows have the digest that the record names",
+        f"digest of {rows:,} rows, beside the one that the record names",
         differences("score_table", kept.record.score_table.model_dump(mode="json"), now),
     )
     return check, table if check.state == "same" else None
@@ -118,7 +118,7 @@ def _findings(record: DecisionRecord, digests: Mapping[str, str]) -> Check:
     if record.findings is None:
         return Check("findings", "not checked", "there are none")
     now = {"file": FINDINGS_FILE, "digest": digests.get(FINDINGS_FILE, "there is no such file")}
-    what = f"{FINDINGS_FILE} has the digest that the record names"
+    what = f"digest of {FINDINGS_FILE}, beside the one that the record names"
     return compared("findings", what, differences("findings", record.findings.model_dump(mode="json"), now))
 
 
@@ -131,7 +131,7 @@ def _settings(record: DecisionRecord, *, intact: bool) -> tuple[Check, Gate | No
         return Check("gate file", "not checked", said), None
     try:
         gate = gate_of(record)
-        what = "its settings are those of the rules, evaluators, datasets and seed"
+        what = "its settings, beside rules, evaluators, datasets and seed of the record"
         return compared("gate file", what, _settings_differ(record, gate)), gate
     except ConfigurationError as error:
         return Check("gate file", "impossible", "no gate can be made of its settings", (), error.problems), None
@@ -201,7 +201,7 @@ def _decided(record: DecisionRecord, gate: Gate | None, table: ScoreTable | None
         again = decide_again(gate, table, circumstances_of(record, gate), levels_of(record.look))
     except (ConfigurationError, LookupError, ValueError, ArithmeticError) as error:
         # such as a look beyond the last: no run writes that, whatever else may be wrong with it
-        yield compared(names[0], "can be made again", [Difference("record", f"{error}", "what a run can have decided")])
+        yield compared(names[0], "measured again", [Difference("record", f"{error}", "what a run can have decided")])
         for name in names[1:]:
             yield Check(name, "not checked", "it rests on the measurements")
         return
@@ -210,11 +210,11 @@ def _decided(record: DecisionRecord, gate: Gate | None, table: ScoreTable | None
     rules = [one.model_dump(mode="json", exclude={"settings"}) for one in again.rules()]
     yield compared(
         "measurements",
-        f"{len(measurements)} were measured again, to the same bits",
+        f"all {len(measurements)}, measured again",
         differences("measurements", recorded["measurements"], measurements),
     )
-    yield compared("rules", f"{len(rules)} were judged again", differences("rules", recorded["rules"], rules))
-    yield compared("decision", f"{again.decision.verdict}, in the same words", _decision_differs(record, again))
+    yield compared("rules", f"all {len(rules)}, judged again", differences("rules", recorded["rules"], rules))
+    yield compared("decision", "verdict and sentence", _decision_differs(record, again))
 
 
 def _decision_differs(record: DecisionRecord, again: Again) -> Iterator[Difference]:

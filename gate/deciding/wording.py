@@ -35,7 +35,7 @@ def _check_sentence(rule: Rule, check: Check, measurement: Measurement | None) -
     by = check.slice or rule.slice
     metric = rule.metric + "".join(f" for {column} {quoted(value)}" for column, value in by.items())
     if isinstance(check.measured, Unmeasured) or measurement is None:
-        reason = check.measured.reason if isinstance(check.measured, Unmeasured) else "nothing tells of what"
+        reason = check.measured.reason if isinstance(check.measured, Unmeasured) else "there is no measurement"
         return f"{metric} was not measured: {reason}"
     if rule.of_change:
         sentence = f"{metric} {_change(rule, check, check.measured, measurement)}"
@@ -62,26 +62,21 @@ def _change(rule: Rule, check: Check, estimate: Estimate, measurement: Measureme
     if rule.confidence == "none":
         ends = (estimate.value, estimate.value)
     worst, best = ends if measurement.higher_is_better else (-ends[1], -ends[0])
+    leap = rule.kind == "max_change"
     if check.outcome == "inconclusive":
-        far = best if rule.kind == "max_change" else worst
-        found = f"may be {_compared(far, rule, estimate, measurement)}"
+        found = f"may be {_compared(best if leap else worst, rule, estimate, measurement)}"
     else:
-        near = worst if rule.kind == "max_change" else best
-        least = (
-            ""
-            if rule.confidence == "none"
-            else "at least "
-            if (near > 0) == (rule.kind == "max_change")
-            else "at most "
-        )
-        found = f"is {least if near else ''}{_compared(near, rule, estimate, measurement)}"
+        near = worst if leap else best
+        found = f"is {_compared(near, rule, estimate, measurement)}"
+        if near and rule.confidence != "none":
+            found = found.replace("is ", "is at least " if (near > 0) == leap else "is at most ", 1)
     return f"{found} {than}: {shown}, {rule.wanted} is wanted"
 
 
 def _compared(improvement: float, rule: Rule, estimate: Estimate, measurement: Measurement) -> str:
     """``3.1 points worse``. Shares are compared in points, everything else in its own unit."""
     if improvement == 0:
-        return "no better"
+        return "no worse" if rule.kind == "max_change" else "no better"
     size, unit = abs(improvement), measurement.unit
     if rule.kind == "min_relative_change":
         amount = f"{100 * size:.3g} %"

@@ -26,6 +26,7 @@ from .checks import (
     written_checks,
 )
 from .numbers import Scale, reason_text, scale_for
+from .power import power_note
 from .spending import unasked_remarks
 
 DECISION_MARKS: Mapping[Verdict, str] = {"promote": "✓", "block": "✗", "hold": "‖"}
@@ -64,7 +65,8 @@ class Change:
 class RuleRow:
     """One rule. ``check`` is the one on the candidate's own value, where the rule bounds that. ``checks`` are all of
     them as they are written, in ``check_scale``. ``of_pairs``: its changes are values of pairs, and no model has one of
-    its own. Of a rule on slices, values and changes are those of all examples, for reading only."""
+    its own. Of a rule on slices, values and changes are those of all examples, for reading only. ``power``: what the
+    examples could have shown, for where there is room."""
 
     rule: RuleRecord
     scale: Scale
@@ -77,6 +79,7 @@ class RuleRow:
     checks: tuple[CheckRecord, ...]
     check_scale: Scale
     of_pairs: bool = False
+    power: str | None = None
 
     @property
     def warns(self) -> bool:
@@ -277,6 +280,7 @@ def _rule_row(rule: RuleRecord, measurement: MeasurementRecord | None, usual: fl
         checks=checks,
         check_scale=check_scale,
         of_pairs=of_pairs,
+        power=None if sliced else power_note(rule, checks, scale, measurement),
     )
 
 
@@ -295,8 +299,8 @@ def _notes(
     confidence = rule.settings.get("confidence")
     if confidence == "none":
         yield "decided by the point estimate alone: confidence is none"
-    elif isinstance(confidence, float) and confidence != usual:
-        yield f"its bounds are one-sided at {100 * confidence:g} %"
+    elif measurement is not None and measurement.confidence != usual:
+        yield f"its bounds are one-sided at {100 * measurement.confidence:.6g} %"
     waiver = rule.settings.get("waiver")
     if isinstance(waiver, dict) and not (of_slices(rule) and rule.outcome == "waived"):  # said by the sentence
         yield _waiver_text(cast("Mapping[str, object]", waiver), rule.outcome)

@@ -169,6 +169,11 @@ def _units(gate: Gate, views: Sequence[Mapping[str, Dataset]]) -> Units:
     wanted = {(title, ()) for title in gate.evaluators}
     wanted |= {(rule.metric.partition(".")[0], tuple(sorted(rule.slice.items()))) for rule in gate.rules}
     examples = {title: [one.examples(view) for view in views] for title, one in gate.evaluators.items()}
+    for rule in gate.rules:
+        if (column := rule.slices) is not None:
+            title = rule.metric.partition(".")[0]
+            values = {value for one in examples[title][-1] if (value := one.slice_value(column)) is not None}
+            wanted |= {(title, ((column, value),)) for value in values}
     return {
         (title, slice_by): tuple(_count(of_look, slice_by) for of_look in examples[title])
         for title, slice_by in sorted(wanted)

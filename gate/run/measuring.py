@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Final
 
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.measurement import Comparison, Measurement, concerned, measure
 from finetune_gate.evaluators.metrics import Metric
 from finetune_gate.evaluators.scores import ScoreTable
+from finetune_gate.evaluators.statistics import Estimate
 
 from ..deciding import MeasuredSlice, Required, Sliced, SlicedMeasurement, open_step
 from ..gate_file import Gate
 from ..gate_file.rules import Rule
 from .looks import Levels
+
+LEAST_RESAMPLED: Final = 0.005
+"""A tail of fewer than 50 of 10,000 resamples is mostly luck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,8 @@ class Measured:
 
 
 def measure_gate(gate: Gate, table: ScoreTable, levels: Levels | None = None) -> Measured:
-    """Every metric over all examples at the usual confidence, then what rules ask beyond that; each once."""
+    """Every metric over all examples at the usual confidence, then what rules ask beyond that; each once. ``levels``:
+    those of a look at some of the examples; rules are judged at them."""
     metrics = {
         f"{title}.{one.name}": one for title, evaluator in gate.evaluators.items() for one in evaluator.metrics()
     }
@@ -35,61 +41,78 @@ def measure_gate(gate: Gate, table: ScoreTable, levels: Levels | None = None) ->
     positions: dict[tuple[object, ...], int] = {}
     found: list[Measurement] = []
 
-    def measured_by(rule: Rule) -> tuple[object, ...]:
-        coverage = _coverage(rule, metrics[rule.metric])
-        return (rule.metric, _confidence(rule), coverage, tuple(sorted(rule.slice.items())))
-
-    def position(rule: Rule) -> int:
-        key = measured_by(rule)
+    def position(rule: Rule, at: Levels | None) -> int:
+        metric = metrics[rule.metric]
+        key = (rule.metric, _confidence(rule, at), _coverage(rule, metric), tuple(sorted(rule.slice.items())))
         if key not in positions:
             positions[key] = len(found)
-            found.append(_measure_rule(gate, rule, metrics[rule.metric], table))
+            found.append(_measure_rule(gate, rule, metric, table, at))
         return positions[key]
 
-    for rule in (*usual, *gate.rules):
-        position(rule)
+    for rule in usual:
+        position(rule, None)
+    for rule in gate.rules:
+        position(rule, levels)
     for rule in gate.rules:
         if rule.slices is not None:
-            whole = levels is None or levels.last
-            values = _values(rule, metrics[rule.metric], table, whole)
-            own = {value: found[position(rule.on(value))] for value in values.judged}
-            sliced = _sliced(gate, rule, metrics[rule.metric], table, values, own)
-            found[position(rule)] = _with_slices(found[position(rule)], sliced)
+            values = _values(rule, metrics[rule.metric], table, levels)
+            own = {value: found[position(rule.on(value), levels)] for value in values.judged}
+            sliced = _sliced(gate, rule, metrics[rule.metric], table, values, own, levels)
+            at = position(rule, levels)
+            found[at] = _with_slices(found[at], sliced)
 
     def required(rule: Rule) -> Iterator[Required]:
         title = rule.metric.partition(".")[0]
         for one in metrics[rule.metric].requires:
             name = f"{title}.{one.metric}"
-            yield Required(name, one.least, one.otherwise, found[positions[measured_by(Rule(metric=name, min=0.0))]])
+            yield Required(name, one.least, one.otherwise, found[position(Rule(metric=name, min=0.0), None)])
         for name, least in rule.requires.items():
-            yield Required(name, least, "", found[positions[measured_by(Rule(metric=name, min=0.0))]])
+            yield Required(name, least, "", found[position(Rule(metric=name, min=0.0), None)])
 
     return Measured(
         tuple(found),
-        tuple(positions[measured_by(rule)] for rule in gate.rules),
+        tuple(position(rule, levels) for rule in gate.rules),
         {index: tuple(required(rule)) for index, rule in enumerate(gate.rules)},
     )
 
 
-def _confidence(rule: Rule, comparisons: int = 1) -> float:
-    """The level of a rule's interval; of one of many ``comparisons`` together, what Holm's step allows for so many."""
+def _confidence(rule: Rule, levels: Levels | None, comparisons: int = 1) -> float | None:
+    """The level of a rule's interval; of one of many ``comparisons`` together, what Holm's step allows for so many.
+    None where a look is too early to decide it."""
     confidence = 0.95 if rule.confidence == "none" else rule.confidence
-    return confidence if comparisons == 1 else 1 - (1 - confidence) / comparisons
+    if comparisons > 1:
+        confidence = 1 - (1 - confidence) / comparisons
+    if levels is None or rule.confidence == "none":
+        return confidence
+    return levels.confidence(rule.metric.partition(".")[0], rule.slice, confidence)
 
 
 def _coverage(rule: Rule, metric: Metric) -> float:
     return metric.min_coverage if rule.min_coverage is None else rule.min_coverage
 
 
-def _measure_rule(gate: Gate, rule: Rule, metric: Metric, table: ScoreTable, comparisons: int = 1) -> Measurement:
-    return measure(
+def _measure_rule(
+    gate: Gate, rule: Rule, metric: Metric, table: ScoreTable, levels: Levels | None, comparisons: int = 1
+) -> Measurement:
+    confidence = _confidence(rule, levels, comparisons)
+    found = measure(
         metric,
         table.of(rule.metric.partition(".")[0]),
-        confidence=_confidence(rule, comparisons),
+        confidence=0.95 if confidence is None else confidence,
         min_coverage=_coverage(rule, metric),
         slice_by=rule.slice,
         seed=gate.file.execution.seed,
     )
+    if confidence is None:
+        return _unmeasured(found, "this look is too early to decide it")
+    if levels is not None and not levels.last and 1 - confidence < LEAST_RESAMPLED and _resampled(found):
+        return _unmeasured(found, "this look is too early for an interval that rests on resampling")
+    return found
+
+
+def _resampled(measurement: Measurement) -> bool:
+    parts = [measurement.candidate, *(one.difference for one in measurement.comparisons.values())]
+    return any(isinstance(part, Estimate) and part.method.startswith("BCa") for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,26 +126,41 @@ class _Values:
     early: Mapping[str, int]
 
 
-def _values(rule: Rule, metric: Metric, table: ScoreTable, whole: bool) -> _Values:
-    """Before the ``whole`` of the examples is there, nobody knows which values will have too few."""
-    scores = table.of(rule.metric.partition(".")[0])
-    column = rule.slices or ""
+def _values(rule: Rule, metric: Metric, table: ScoreTable, levels: Levels | None) -> _Values:
+    """At a look before the last, a value that has too few examples, or none, may have enough in the end."""
+    title = rule.metric.partition(".")[0]
+    scores, column = table.of(title), rule.slices or ""
     found = [scores.examples[at].slices.get(column) for at in concerned(metric, scores)]
-    counts = Counter(value for value in found if value is not None)
+    early = levels is not None and not levels.last
+    planned = _planned_values(levels, title, column) if levels is not None and early else ()
+    counts = {**dict.fromkeys(planned, 0), **Counter(value for value in found if value is not None)}
     few = {value: count for value, count in sorted(counts.items()) if count < rule.least_n}
-    judged = tuple(value for value in sorted(counts) if value not in few or not whole)
-    return _Values(judged, few if whole else {}, found.count(None), {} if whole else few)
+    judged = tuple(value for value in sorted(counts) if early or value not in few)
+    return _Values(judged, {} if early else few, found.count(None), few if early else {})
+
+
+def _planned_values(levels: Levels, title: str, column: str) -> Iterator[str]:
+    """Those that a later look will show, as far as the plan of looks tells them."""
+    for evaluator, slice_by in levels.units:
+        if evaluator == title and len(slice_by) == 1 and slice_by[0][0] == column:
+            yield slice_by[0][1]
 
 
 def _sliced(
-    gate: Gate, rule: Rule, metric: Metric, table: ScoreTable, values: _Values, own: Mapping[str, Measurement]
+    gate: Gate,
+    rule: Rule,
+    metric: Metric,
+    table: ScoreTable,
+    values: _Values,
+    own: Mapping[str, Measurement],
+    levels: Levels | None,
 ) -> Sliced:
     """With the stricter measurements of what fails by itself, as far as Holm's steps ask for them."""
     has_champion = "champion" in table.of(rule.metric.partition(".")[0]).columns
     stricter: dict[str, dict[int, Measurement]] = {value: {} for value in own}
     while True:
         slices = tuple(
-            MeasuredSlice(value, _too_early(found, values.early[value], rule.least_n), {})
+            MeasuredSlice(value, _unmeasured(found, _too_few(values.early[value], rule)), {})
             if value in values.early
             else MeasuredSlice(value, found, stricter[value])
             for value, found in own.items()
@@ -133,16 +171,17 @@ def _sliced(
             return sliced
         comparisons, lacking = step
         for value in lacking:
-            stricter[value][comparisons] = _measure_rule(gate, rule.on(value), metric, table, comparisons)
+            stricter[value][comparisons] = _measure_rule(gate, rule.on(value), metric, table, levels, comparisons)
 
 
-def _too_early(measurement: Measurement, count: int, least: int) -> Measurement:
-    reason = Unmeasured(f"{count} examples of at least {least} have been seen so far")
-    return replace(
-        measurement,
-        candidate=reason,
-        comparisons={role: Comparison(reason, reason) for role in measurement.comparisons},
-    )
+def _too_few(count: int, rule: Rule) -> str:
+    return f"{count} examples of at least {rule.least_n} have been seen so far"
+
+
+def _unmeasured(measurement: Measurement, reason: str) -> Measurement:
+    absent = Unmeasured(reason)
+    comparisons = {role: Comparison(absent, absent) for role in measurement.comparisons}
+    return replace(measurement, candidate=absent, comparisons=comparisons)
 
 
 def _with_slices(measurement: Measurement, sliced: Sliced) -> SlicedMeasurement:

@@ -67,7 +67,12 @@ def drawn(gate: Gate, settings: DrawnSettings | None = None, *, same: bool = Fal
         return None
 
     # base against base is drawn like any other candidate, at difference 0
-    selection = select(gate, able, same=False, way_out="--record RUN takes the scores of an earlier run")
+    selection = select(
+        gate,
+        able,
+        same=False,
+        way_out="--record RUN takes the scores of an earlier run, and with --aa asks for no difference",
+    )
     champion = settings.champion or any(rule.against == "champion" for rule in gate.rules)
     roles = roles_of(champion)
     populations = tuple(

@@ -57,7 +57,9 @@ def stored(gate: Gate, path: Path, *, like: Baseline | None = None, same: bool =
             return Unmeasured("the record has no example of its slice")
         return None
 
-    selection = select(gate, able, same=same, way_out="a record of a run with such scores")
+    selection = select(
+        gate, able, same=same, way_out="a record of a run with such scores, or --aa, which asks for no difference"
+    )
     populations = tuple(
         _population(scores[title], components, roles, ("candidate", like))
         for title, components in selection.components.items()

@@ -21,7 +21,7 @@ from finetune_gate.gate.gate_file import Gate
 from finetune_gate.gate.run.looks import Levels
 
 LONG = bool(os.environ.get("FINETUNE_GATE_LONG_TESTS"))
-SMALL = 8192
+SMALL = 4096
 """Bytes; the long version flips every bit of a file up to this size, and those of a quarter as many bytes of others."""
 
 FILES = (

@@ -477,7 +477,6 @@ def test_no_forged_estimate_promotes(fault: str, group: str) -> None:
     assert raw_promotions(fault, GROUPS[group]) == []
 
 
-@pytest.mark.xfail(reason="what a relative change is made of is not asked for its oddness, only what comes out")
 def test_no_forged_part_of_a_relative_change_promotes() -> None:
     parts: dict[str, Any] = {
         "candidate": Estimate(0.75, Interval(0.7, 0.8), 200, 200, "Wilson score", 0.03),

@@ -211,7 +211,7 @@ SCORE = {
 
 @st.composite
 def tables(draw: st.DrawFn, components: Sequence[str]) -> ScoreTable:
-    count = draw(st.integers(24, 40))
+    count = draw(st.integers(24, 32))
     examples = tuple(ScoredExample(f"e{at}", None, {"category": "ab"[at % 2]}) for at in range(count))
     columns = {
         role: {name: tuple(draw(st.lists(SCORE[name], min_size=count, max_size=count))) for name in components}
@@ -226,7 +226,7 @@ def decided_on(table: ScoreTable, estimator: Estimator, rule: Rule) -> tuple[Dec
 
 
 def numbers(measurement: Measurement) -> list[float]:
-    measured = [measurement.candidate, *(one.difference for one in measurement.comparisons.values())]
+    measured = [measurement.candidate, *(one.difference for _, one in sorted(measurement.comparisons.items()))]
     found = [one for one in measured if isinstance(one, Estimate)]
     return [number for one in found for number in (one.value, one.interval.low, one.interval.high)]
 
@@ -240,7 +240,7 @@ RULES_ON_SCORES = [
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-@settings(LAW, max_examples=15)
+@settings(LAW, max_examples=8)
 @given(st.data())
 def test_the_order_of_examples_and_of_rows_never_matters(name: str, data: st.DataObject) -> None:
     estimator, components = ESTIMATORS[name]

@@ -374,6 +374,9 @@ def test_a_value_that_is_not_all_there_yet_is_not_passed_over() -> None:
     assert result.outcome == "unmeasured"
     assert "12 examples of at least 30 have been seen so far" in result.sentence
     assert decided(table_of(good), rule(min=0.7), levels=replace(early, at=2)).verdict == "promote"
+    unseen = Levels(1, (0.5, 1.0), {("c", ()): (100, 200), ("c", (("language", "pl"),)): (0, 40)})
+    result = decided(table_of({"de": (100, 0.95)}), rule(min=0.7), levels=unseen).results[0]
+    assert {check.slice["language"]: check.outcome for check in result.checks} == {"de": "passed", "pl": "unmeasured"}
 
 
 def test_a_value_whose_answers_failed_is_unmeasured() -> None:

@@ -28,11 +28,11 @@ def test_what_is_clear_early_is_decided_early(workshop: Workshop) -> None:
     record = gated(workshop, PASSES, classify=False)
     assert record.decision == "promote"
     assert record.look is not None
-    assert (record.look.at, record.look.stopped) == (2, "success")
-    assert record.look.unasked == 0.5
-    assert record.run.asked == {"candidate": 30, "base": 30}
+    assert (record.look.at, record.look.stopped) == (1, "success")
+    assert record.look.unasked == 0.75
+    assert record.run.asked == {"candidate": 15, "base": 15}
     assert record.run.stored == {"candidate": 0, "base": 0}
-    assert "look 2 of 3" in record.sentence
+    assert "look 1 of 3, on 25 % of the examples" in record.sentence
     (units,) = record.look.units
     assert units.units == (15, 30, 60)
     assert workshop.champion() == "2"

@@ -97,9 +97,10 @@ def child(task: Task) -> int:
     """Exit status of the tests: 0 where the fault went unnoticed."""
     import pytest
 
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 1)
-    os.dup2(silent, 2)
+    if task.operator:  # a mutant: what its tests say is of no interest
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, 1)
+        os.dup2(silent, 2)
     sys.meta_path.insert(0, OneModule(f"{DECIDING}.{task.module}", task.source))
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--tb=no"]
     options += ["-k", "not documentation"]  # what is written of the tests is no matter of mutants
