@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 FOLDERS := $(shell find evaluators gate flows -type d -not -name __pycache__)
 
-.PHONY: demo test long-tests ledger-tests benchmarks error-rates lint types architecture check-all format clean
+.PHONY: demo test long-tests ledger-tests mutation-tests benchmarks error-rates lint types architecture check-all format clean
 
 $(VENV)/.packages: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +34,10 @@ ledger-tests: $(VENV)/.project  ## many gates of one model at once, some killed;
 	$(BIN)/python tests/registry/ledger_storm.py --gates 32 --kills 10 --rounds 20
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check psycopg2-binary
 	$(BIN)/python tests/registry/ledger_storm.py --gates 32 --kills 10 --rounds 20 --database postgres
+
+mutation-tests: $(VENV)/.project  ## faults put into what decides: do the tests of the decision notice them? half an hour on a quiet machine
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(VENV)/.mutation cosmic-ray==8.7.0 parso==0.8.7
+	OMP_NUM_THREADS=1 nice -n 19 $(BIN)/python tests/mutation/run_mutants.py --tool $(VENV)/.mutation $(ARGS)
 
 benchmarks: $(VENV)/.project  ## measure against lm-evaluation-harness, a naive loop and the dense floor; best on a quiet machine
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \

@@ -7,7 +7,7 @@ misfits(record, settings_of(record), gate, table)     # a Problem for everything
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -78,21 +78,19 @@ def _evaluator(record: DecisionRecord, title: str, evaluator: Evaluator) -> Iter
         found = f"{evaluator.kind}, version {evaluator.version}"
         yield Problem(where, found, f"{known.kind}, version {known.version}, which the scores are of", _ASK)
     else:
-        for one in differences(where, known.settings, dict(evaluator.settings())):
-            yield Problem(one.where, one.expected, f"{one.found}, by which the scores were made", _ASK)
+        for one in differences(where, dict(evaluator.settings()), known.settings):
+            yield Problem(one.where, one.found, f"{one.expected}, by which the scores were made", _ASK)
 
 
 def _dataset(record: DecisionRecord, then: DatasetSource | None, gate: Gate, name: str) -> Iterator[Problem]:
     now, where = gate.file.data[name], f"data.{name}"
     known = next((one for one in record.datasets if one.name == name), None)
     if then is None or known is None:
-        yield Problem(
-            where, "the run has no scores on it", f"one of {', '.join(one.name for one in record.datasets)}", _ASK
-        )
+        names = ", ".join(one.name for one in record.datasets)
+        yield Problem(where, "the run has no scores on it", f"one of {names}", _ASK)
         return
-    settings: tuple[Mapping[str, object], ...] = (then.model_dump(exclude={"path"}), now.model_dump(exclude={"path"}))
-    for one in differences(where, *settings):
-        yield Problem(one.where, one.expected, f"{one.found}, by which the scores were made", _ASK)
+    for one in differences(where, now.model_dump(exclude={"path"}), then.model_dump(exclude={"path"})):
+        yield Problem(one.where, one.found, f"{one.expected}, by which the scores were made", _ASK)
     if now.path != then.path and _digest(gate.folder / now.path) != known.digest:
         expected = f"the same file as {then.path!r}, with digest {known.digest[:12]}"
         yield Problem(f"{where}.path", f"{now.path!r}, another file or none", expected, _ASK)
@@ -119,7 +117,5 @@ def _slices(record: DecisionRecord, index: int, rule: Rule, table: ScoreTable) -
     if record.look is not None and rule.slice:
         looked = [one.slice for one in record.look.units if one.evaluator == title]
         if rule.slice not in looked:
-            found = "how many examples it has at each look was not kept"
-            yield Problem(
-                f"rules[{index}]: slice", found, "a slice that a rule spoke of then, where there are looks", _ASK
-            )
+            found, expected = "how many examples it has at each look was not kept", "a slice that a rule spoke of then"
+            yield Problem(f"rules[{index}]: slice", found, expected, _ASK)

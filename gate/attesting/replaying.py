@@ -76,17 +76,12 @@ def _circumstances(record: DecisionRecord, then: GateFile, gate: Gate) -> tuple[
     if review is not None and review.verdict == "approve" and gate.digest != record.gate_file.digest:
         remarks.append(f"the approval by {review.reviewer} was of what another gate file came to, and is left out")
         review = None
-    if found.has_champion and gate.file.champion is None:
+    identical, has_champion = found.identical, found.has_champion
+    if has_champion and gate.file.champion is None:
         remarks.append("the champion is left out: champion: null")
-    return (
-        replace(
-            found,
-            has_champion=found.has_champion and gate.file.champion is not None,
-            review=review,
-            approval_required=required,
-        ),
-        tuple(remarks),
-    )
+        identical, has_champion = tuple(role for role in identical if role != "champion"), False
+    now = replace(found, has_champion=has_champion, identical=identical, review=review, approval_required=required)
+    return now, tuple(remarks)
 
 
 def _record(kept: Kept, gate: Gate, again: Again, circumstances: Circumstances, actor: str) -> DecisionRecord:
@@ -109,6 +104,7 @@ def _record(kept: Kept, gate: Gate, again: Again, circumstances: Circumstances, 
             "models": tuple(one for one in record.models if circumstances.has_champion or one.role != "champion"),
             "review": review_record(circumstances.review),
             "approval_required": circumstances.approval_required,
+            "identical": circumstances.identical,
             "datasets": tuple(
                 datasets[name].model_copy(update={"file": path}) for name, path in paths.items() if name in datasets
             ),

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from finetune_gate.evaluators.catalog import BUILT_IN
-from finetune_gate.evaluators.errors import ConfigurationError, FinetuneGateError, Problem
+from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, FinetuneGateError, Problem
 from finetune_gate.evaluators.scores import ScoreTable
 
 from ..gate_file.settings import Gate
@@ -63,10 +63,14 @@ class Verification:
 
 
 def verify(kept: Kept, key: PublicKey | None = None) -> Verification:
-    """Read-only and offline. Whatever the files hold, it is said what is wrong with them."""
+    """Read-only and offline. Whatever the files hold, it is said what is wrong with them. Raises EvaluationError where
+    one of them is there and cannot be read."""
     record = kept.record
-    digests = attested_digests(record, kept.content, kept.folder)
-    statements_content, bundle = _content(kept, STATEMENTS_FILE), _content(kept, BUNDLE_FILE)
+    try:
+        digests = attested_digests(record, kept.content, kept.folder)
+        statements_content, bundle = _content(kept, STATEMENTS_FILE), _content(kept, BUNDLE_FILE)
+    except OSError as error:
+        raise EvaluationError(Problem(str(kept.folder), error.strerror or str(error), "files to read")) from None
     stated = stated_digests(statements_content)
     named = digests if stated is None else stated
     about_bytes = (
@@ -84,8 +88,8 @@ def verify(kept: Kept, key: PublicKey | None = None) -> Verification:
         about_settings,
         *_decided(record, gate, table),
     )
-    found = Verification(record, checks)
-    return Verification(record, checks, rounding_hint(record.run.software, found.differences))
+    found = [one for check in checks for one in check.differences]
+    return Verification(record, checks, rounding_hint(record.run.software, found))
 
 
 def _content(kept: Kept, name: str) -> bytes | None:
@@ -157,6 +161,8 @@ def _settings_differ(record: DecisionRecord, gate: Gate) -> Iterator[Difference]
     rules = [one.model_dump(mode="json") for one in gate.rules]
     for index, (rule, now) in enumerate(zip(record.rules, rules, strict=False)):
         yield from differences(f"rules[{index}].settings", rule.settings, _that_there_were(rule.settings, now))
+    looked = [1.0] if record.look is None else list(record.look.shares)
+    yield from differences("look.shares", looked, file.execution.looks)
     if file.promotion.approval == "required" and not record.approval_required:
         yield Difference("approval_required", "false", "true: the gate file says promotion.approval: required")
     if file.champion is None and record.role("champion") is not None:
@@ -199,7 +205,7 @@ def _decided(record: DecisionRecord, gate: Gate | None, table: ScoreTable | None
         return
     try:
         again = decide_again(gate, table, circumstances_of(record, gate), levels_of(record.look))
-    except (ConfigurationError, LookupError, ValueError, ArithmeticError) as error:
+    except (FinetuneGateError, LookupError, ValueError, ArithmeticError) as error:
         # such as a look beyond the last: no run writes that, whatever else may be wrong with it
         yield compared(names[0], "measured again", [Difference("record", f"{error}", "what a run can have decided")])
         for name in names[1:]:

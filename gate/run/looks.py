@@ -24,7 +24,7 @@ from finetune_gate.evaluators.evaluator import divisible
 from finetune_gate.evaluators.statistics import LEAST_GAP, Boundaries, group_sequential
 
 from ..deciding import Check, Decision
-from ..gate_file import Gate
+from ..gate_file import Gate, Rule
 
 Slice = tuple[tuple[str, str], ...]
 Units = Mapping[tuple[str, Slice], tuple[int, ...]]
@@ -130,14 +130,8 @@ def why_stopped(decision: Decision, levels: Levels) -> Stopped | None:
         return "failure"
     blocking = [result for result in decision.results if result.severity == "block"]
     unsettled = [result for result in blocking if result.outcome not in ("passed", "waived")]
-    for result in unsettled:
-        rule = result.rule
-        if rule.confidence == "none":
-            continue
-        bound = levels.futility(rule.metric.partition(".")[0], rule.slice, rule.confidence)
-        if bound is not None and any(_hopeless(check, bound) for check in result.checks):
-            return "futility"
-    return None
+    hopeless = any(_hopeless(check, result.rule, levels) for result in unsettled for check in result.checks)
+    return "futility" if hopeless else None
 
 
 def told(decision: Decision, levels: Levels | None) -> Decision:
@@ -157,12 +151,15 @@ def stopped_words(stopped: Stopped) -> str:
     }[stopped]
 
 
-def _hopeless(check: Check, futility: float) -> bool:
+def _hopeless(check: Check, rule: Rule, levels: Levels) -> bool:
     measured = check.measured
-    if isinstance(measured, Unmeasured) or not measured.standard_error or check.outcome == "passed":
+    if rule.confidence == "none" or check.outcome == "passed":
         return False
+    if isinstance(measured, Unmeasured) or not measured.standard_error:
+        return False
+    bound = levels.futility(rule.metric.partition(".")[0], check.slice or rule.slice, rule.confidence)
     towards = 1 if check.side == "at least" else -1
-    return towards * (measured.value - check.bound) / measured.standard_error <= futility
+    return bound is not None and towards * (measured.value - check.bound) / measured.standard_error <= bound
 
 
 def _units(gate: Gate, views: Sequence[Mapping[str, Dataset]]) -> Units:

@@ -59,6 +59,24 @@ def test_what_stays_open_sees_everything_and_asks_nothing_twice(workshop: Worksh
     assert sum(record.run.stored.values()) == 0
 
 
+SLICES = "{metric: perplexity.bits_per_byte, max: 40, slices: category, min_n: 20}"
+
+
+def test_a_rule_on_every_slice_waits_until_each_has_its_examples(workshop: Workshop) -> None:
+    record = gated(workshop, SLICES, classify=False)
+    assert record.decision == "promote", record.sentence
+    assert record.look is not None
+    assert record.look.at in (2, 3), "a quarter of 60 holds no 20 of either"
+    (rule,) = record.rules
+    assert sorted(check.slice["category"] for check in rule.checks) == ["a", "b"]
+    assert {tuple(one.slice.values()) for one in record.look.units} == {(), ("a",), ("b",)}
+
+
+def test_a_rule_on_slices_without_looks(workshop: Workshop) -> None:
+    record = gated(workshop, SLICES, classify=False, extra="")
+    assert record.decision == "promote", record.sentence
+
+
 def test_the_same_run_again_stops_at_the_same_look_and_asks_nothing(workshop: Workshop) -> None:
     first = gated(workshop, PASSES, classify=False)
     second = gated(workshop, PASSES, classify=False)
