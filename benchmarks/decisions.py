@@ -154,7 +154,7 @@ def looks(case: Case, n: int, worlds: int) -> tuple[float, float, float]:
         def promoted(at: int, confidence: float, parts: Sequence[EvaluatorScores] = parts, seed: int = seed) -> bool:
             return decided(case.rule, measure(case.metric, parts[at], confidence=confidence, seed=seed)) == "promote"
 
-        found = [promoted(at, 1 - look.level) for at, look in enumerate(planned) if look.level]
+        found = [look.level > 0 and promoted(at, 1 - look.level) for at, look in enumerate(planned)]
         early += any(found[: len(found) // 2])
         spent += any(found)
         plain += any(promoted(at, CONFIDENCE) for at in range(len(planned)))

@@ -8,7 +8,7 @@ again.decision.verdict, again.rules()
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import cast
@@ -20,8 +20,8 @@ from ..deciding import Circumstances, Decision, Review
 from ..gate_file.loader import gate_from_settings
 from ..gate_file.settings import Gate
 from ..record import DecisionRecord, MeasurementRecord, ReviewRecord, RuleRecord
-from ..run.judging import decide_measured
-from ..run.looks import Levels, Stopped, told, why_stopped
+from ..run.judging import decide_at_look
+from ..run.looks import Levels, Stopped
 from ..run.measuring import Measured, measure_gate
 from ..run.record_parts import measurement_record, rule_record
 
@@ -78,11 +78,8 @@ def circumstances_of(record: DecisionRecord, gate: Gate) -> Circumstances:
 def decide_again(gate: Gate, table: ScoreTable, circumstances: Circumstances, levels: Levels | None) -> Again:
     """``table`` has a place for every evaluator of ``gate``."""
     measured = measure_gate(gate, table, levels)
-    decision = told(decide_measured(gate, measured, circumstances), levels)
-    if levels is None:
-        return Again(measured, decision, None)
-    before_review = decide_measured(gate, measured, replace(circumstances, review=None))
-    return Again(measured, decision, why_stopped(before_review, levels))
+    decision, stopped = decide_at_look(gate, measured, circumstances, levels)
+    return Again(measured, decision, stopped)
 
 
 def _review(review: ReviewRecord | None) -> Review | None:

@@ -134,13 +134,14 @@ def why_stopped(decision: Decision, levels: Levels) -> Stopped | None:
     return "futility" if hopeless else None
 
 
-def told(decision: Decision, levels: Levels | None) -> Decision:
+def told(decision: Decision, levels: Levels, stopped: Stopped | None) -> Decision:
     """The decision, whose sentence says at which look it was made, where there are several."""
-    if levels is None or len(levels.shares) == 1:
+    if len(levels.shares) == 1:
         return decision
     share = f"{100 * levels.shares[levels.at - 1]:g} % of the examples"
-    said = f"{decision.sentence.removesuffix('.')}; decided at look {levels.at} of {len(levels.shares)}, on {share}."
-    return replace(decision, sentence=said)
+    why = f", because {stopped_words(stopped)}" if stopped == "futility" else ""
+    look = f"decided at look {levels.at} of {len(levels.shares)}, on {share}{why}"
+    return replace(decision, sentence=f"{decision.sentence.removesuffix('.')}; {look}.")
 
 
 def stopped_words(stopped: Stopped) -> str:

@@ -16,7 +16,7 @@ from finetune_gate.evaluators.scores import ScoreTable, score_evaluator
 from ..answers import ModelKey, StoreLimits, open_answers, shared_answers
 from ..attesting.keys import signing_key
 from ..budget import Purse
-from ..deciding import Circumstances, Decision
+from ..deciding import Circumstances
 from ..gate_file import Gate, load_data, load_gate_file
 from ..history import earlier_uses
 from ..models import open_models
@@ -31,9 +31,9 @@ from .answering import Asking, answer_plan
 from .attested_files import write_attested
 from .evidence import evidence_files, write_evidence
 from .files_again import files_changed
-from .judging import decide_measured
-from .looks import Levels, told, why_stopped
-from .measuring import Measured, measure_gate
+from .judging import decide_at_look
+from .looks import Levels
+from .measuring import measure_gate
 from .plan import Plan, make_plan
 from .prices import prices_of
 from .recording import build_record, mlflow_metrics, run_key, run_name, run_params, run_tags
@@ -204,8 +204,7 @@ def score(resolved: Resolved, answers: ModelAnswers) -> Scored:
 
 
 def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable, levels: Levels | None = None) -> Decided:
-    """Pure: scores and rules in, decision out. Whether a further look is needed is no reviewer's to say: an approval is
-    of what the looks came to."""
+    """Pure: scores and rules in, decision out. ``levels`` are those of the look that the scores are of."""
     measured = measure_gate(resolved.gate, table, levels)
     circumstances = Circumstances(
         has_champion=resolved.pins.champion is not None,
@@ -215,15 +214,8 @@ def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable, levels:
         review_waives=resolved.gate.file.review.wait == "hold",
         approval_required=resolved.request.approval or resolved.gate.file.promotion.approval == "required",
     )
-    stopped = None
-    if levels is not None:
-        stopped = why_stopped(_decide(resolved, measured, replace(circumstances, review=None)), levels)
-    decision = told(_decide(resolved, measured, circumstances), levels)
+    decision, stopped = decide_at_look(resolved.gate, measured, circumstances, levels)
     return Decided(decision, circumstances, measured, answers, levels, stopped)
-
-
-def _decide(resolved: Resolved, measured: Measured, circumstances: Circumstances) -> Decision:
-    return decide_measured(resolved.gate, measured, circumstances)
 
 
 def act(
@@ -316,7 +308,7 @@ def _decide_again(
     """The champion is no longer the one that was compared with, or the candidate not what was judged: the same
     evidence, under other circumstances."""
     circumstances = replace(decided.circumstances, champion_moved=champion_moved, files_changed=files_changed)
-    decision = told(_decide(resolved, decided.measured, circumstances), decided.levels)
+    decision, _ = decide_at_look(resolved.gate, decided.measured, circumstances, decided.levels)
     return replace(decided, decision=decision, circumstances=circumstances)
 
 

@@ -426,6 +426,7 @@ def raw_faults(good: Estimate) -> Mapping[str, Any]:
     faults["value outside of its interval"] = forged(good, value=good.interval.high + 1)
     faults |= {f"n = {n}": forged(good, n=n) for n in (-1, 0, 1)}
     faults |= {f"{n} clusters": forged(good, clusters=n) for n in (0, 1)}
+    faults |= {f"standard error {odd!r}": forged(good, standard_error=odd) for odd in (-0.5, float("nan"), True)}
     faults |= {f"{name} for an estimate": odd for name, odd in ODD.items()}
     return faults
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import importlib.abc
 import importlib.util
+import inspect
+import itertools
 import os
 import signal
 import sys
@@ -24,16 +27,13 @@ from types import ModuleType
 ROOT = Path(__file__).parents[2]
 DECIDING = "finetune_gate.gate.deciding"
 MODULES = ("terms", "comparing", "by_slice", "checking", "verdict")
-FIRST = (
-    "tests/deciding/test_verdict_table.py",
+QUICK = ("test_verdict_table", "test_deciding_approval", "test_deciding", "test_deciding_pairs", "test_laws")
+"""Modules whose tests are called as they are, without the second that pytest takes to collect them."""
+TESTS = (
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/gate").glob("test_deciding*.py")),
-    "tests/deciding/test_laws.py",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/deciding").glob("test_*.py")),
 )
-"""What notices most, and imports little. What it does not notice goes on to the others."""
-THEN = (
-    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/deciding").glob("test_rules_*.py")),
-    "tests/deciding/test_fail_closed.py",
-)
+"""What is not noticed so goes through all of them."""
 STRIDE = 13
 """Neighbours lie so far apart in the order of trying, so that a run cut short has tried some of everything."""
 LIMIT = 120  # seconds: a mutant that takes longer runs in circles
@@ -66,7 +66,7 @@ def prepare() -> None:
     os.chdir(ROOT)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     os.environ["FINETUNE_GATE_LAW_EXAMPLES"] = os.environ.get("FINETUNE_GATE_LAW_EXAMPLES", "40")
-    sys.path[:0] = [str(ROOT / "tests" / "deciding"), str(ROOT / "tests")]
+    sys.path[:0] = [str(ROOT / "tests" / "deciding"), str(ROOT / "tests" / "gate")]
     import gc
 
     import absl.logging
@@ -93,7 +93,7 @@ def prepare() -> None:
     gc.freeze()  # so that no child copies the pages of what is there already
 
 
-def child(task: Task) -> int:
+def child(task: Task, quick: bool) -> int:
     """Exit status of the tests: 0 where the fault went unnoticed."""
     import pytest
 
@@ -103,22 +103,48 @@ def child(task: Task) -> int:
         os.dup2(silent, 2)
     sys.meta_path.insert(0, OneModule(f"{DECIDING}.{task.module}", task.source))
     options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--tb=no"]
-    options += ["-k", "not documentation"]  # what is written of the tests is no matter of mutants
-    return int(pytest.main([*options, *FIRST])) or int(pytest.main([*options, *THEN]))
+    options += ["-k", "not documentation and not laws_notice"]  # of the tests themselves
+    if quick:
+        for name in QUICK:
+            call_tests(importlib.import_module(name))
+        return 0
+    return int(pytest.main([*options, *TESTS]))
 
 
-def start(task: Task) -> int:
+def call_tests(module: ModuleType) -> None:
+    """Call every test of a module that wants no fixture, with all that it is parametrised over."""
+    for name, test in list(vars(module).items()):
+        if not name.startswith("test_"):
+            continue
+        marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "parametrize"]
+        wanted = [part.strip() for mark in marks for part in _names(mark.args[0])]
+        if set(inspect.signature(test).parameters) != set(wanted):
+            continue
+        for values in itertools.product(*(mark.args[1] for mark in marks)):
+            given = [
+                one
+                for mark, value in zip(marks, values, strict=True)
+                for one in (value if len(_names(mark.args[0])) > 1 else (value,))
+            ]
+            test(**dict(zip(wanted, given, strict=True)))
+
+
+def _names(given: str | Sequence[str]) -> list[str]:
+    return given.split(",") if isinstance(given, str) else list(given)
+
+
+def start(task: Task, quick: bool) -> int:
     pid = os.fork()
     if pid:
         return pid
     signal.alarm(LIMIT)
     status = 3
-    with contextlib.suppress(BaseException):  # whatever a mutant does, only the exit status comes back
-        status = child(task)
+    with contextlib.suppress(BaseException):  # a failed test among them: only the status comes back
+        status = child(task, quick)
     os._exit(status)
 
 
-def run_all(tasks: Sequence[Task], processes: int, minutes: float = float("inf")) -> list[bool]:
+def run_all(tasks: Sequence[Task], processes: int, *, quick: bool = False, minutes: float = float("inf")) -> list[bool]:
     """Of each task, as far as it was tried, whether the fault was noticed."""
     noticed: dict[int, bool] = {}
     running: dict[int, int] = {}
@@ -129,7 +155,7 @@ def run_all(tasks: Sequence[Task], processes: int, minutes: float = float("inf")
             todo.clear()
         while todo and len(running) < processes:
             number, task = todo.pop(0)
-            running[start(task)] = number
+            running[start(task, quick)] = number
         if not running:
             break
         pid, status = os.wait()
@@ -137,7 +163,10 @@ def run_all(tasks: Sequence[Task], processes: int, minutes: float = float("inf")
         noticed[number] = status != 0
         if not noticed[number] and tasks[number].operator:
             task = tasks[number]
-            print(f"  survived: {task.module}.py:{task.line} {task.operator}: {task.change}", flush=True)
+            print(
+                f"  {'not noticed at once' if quick else 'survived'}: {task.module}.py:{task.line} {task.operator}: {task.change}",
+                flush=True,
+            )
         if len(noticed) % 50 == 0:
             print(f"{len(noticed)} of {len(tasks)} after {time.monotonic() - begun:.0f} s", flush=True)
     return [noticed[number] for number in sorted(noticed)]
@@ -169,10 +198,14 @@ def main() -> int:
         print("the tests fail without any mutant: nothing can be said")
         return 2
     print(f"the tests take {time.monotonic() - begun:.1f} s where nothing is wrong", flush=True)
-    noticed = run_all(tasks, given.processes, given.minutes)
+    noticed = run_all(tasks, given.processes, quick=True, minutes=given.minutes)
     if len(noticed) < len(tasks):
         print(f"{len(noticed)} of {len(tasks)} mutants tried in {given.minutes:g} minutes")
     tasks = tasks[: len(noticed)]
+    left = [number for number, seen in enumerate(noticed) if not seen]
+    print(f"{len(left)} of {len(tasks)} go through all tests", flush=True)
+    for number, seen in zip(left, run_all([tasks[number] for number in left], given.processes), strict=True):
+        noticed[number] = seen
     totals, killed = Counter(task.module for task in tasks), Counter[str]()
     for task, seen in zip(tasks, noticed, strict=True):
         killed[task.module] += seen

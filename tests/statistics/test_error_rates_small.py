@@ -11,7 +11,7 @@ from math import sqrt
 import numpy as np
 import pytest
 
-from benchmarks.decisions import ALPHA, SIZES, looks, tally
+from benchmarks.decisions import ALPHA, BEGIN, DOCUMENT, END, SIZES, looks, tally
 from benchmarks.worlds import CASES, LOOKED_AT, Case
 from finetune_gate.evaluators.statistics import Estimate
 
@@ -61,3 +61,12 @@ def test_the_truth_is_the_truth(case: Case) -> None:
     assert found.standard_error is not None
     wider = 6 if world.groups is not None else 1  # examples of one cluster say less than their number
     assert abs(found.value - case.truth) < 4 * wider * found.standard_error
+
+
+def test_the_document_has_every_row_and_says_which_promise_too_much() -> None:
+    table = DOCUMENT.read_text("utf-8").partition(BEGIN)[2].partition(END)[0]
+    for case in CASES:
+        for n in SIZES:
+            assert f"| {case.kind}: {case.name} | {n:,} | {round(2_000 * case.share_of_worlds):,} |" in table
+    over = [line.split(" | ")[0].strip("| ") for line in table.splitlines() if "promotes too often" in line]
+    assert over == ["grades: exponential losses, no bounds known"], "explained below the table"
