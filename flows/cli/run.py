@@ -17,6 +17,7 @@ from .progress import shown_progress
 
 if TYPE_CHECKING:
     from finetune_gate.gate.gate_file.settings import Execution
+    from finetune_gate.gate.record import DecisionRecord
     from finetune_gate.gate.run import GateRequest, GateResult
     from finetune_gate.gate.turns import Wish
 
@@ -121,6 +122,14 @@ def gate_candidate(request: GateRequest, with_prefect: bool, *, wish: Wish = "jo
         return walk_in_turn(request, wish=wish, progress=progress)
 
 
+def _look(record: DecisionRecord) -> dict[str, object] | None:
+    """Where the run stopped looking; None where it was to look once."""
+    look = record.look
+    if look is None:
+        return None
+    return {"at": look.at, "of": len(look.shares), "stopped": look.stopped, "unasked": look.unasked}
+
+
 def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
     """The decision for a person, or for a machine."""
     from finetune_gate.gate.approval import approve_command
@@ -146,6 +155,7 @@ def print_result(result: GateResult, *, as_json: bool, verbose: bool) -> None:
                 "champion": champion.version if champion else None,
                 "action": action.model_dump(mode="json") if action else None,
                 "dry_run": record.run.dry_run,
+                "look": _look(record),
                 "awaits_approval": record.awaits_approval,
                 "approve": approve_command(record),
                 "rules": [

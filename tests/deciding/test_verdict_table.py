@@ -9,10 +9,23 @@ from datetime import date
 from typing import Any, cast
 
 import pytest
-from evidence_strategies import ABSENT, BY_NAME, KINDS, PLAIN, RANK, TODAY, USUAL, Asked, Kind, decided, estimate
+from evidence_strategies import (
+    ABSENT,
+    BY_NAME,
+    KINDS,
+    METRIC,
+    PLAIN,
+    RANK,
+    TODAY,
+    USUAL,
+    Asked,
+    Kind,
+    decided,
+    estimate,
+)
 
 from finetune_gate.evaluators.absent import Unmeasured
-from finetune_gate.evaluators.measurement import Measured, Measurement
+from finetune_gate.evaluators.measurement import Comparison, Measured, Measurement
 from finetune_gate.evaluators.statistics import COUNTED, Estimate, Interval, required_n
 from finetune_gate.gate.deciding import (
     Check,
@@ -26,6 +39,7 @@ from finetune_gate.gate.deciding import (
     SlicedMeasurement,
     decide,
 )
+from finetune_gate.gate.gate_file.rules import Rule
 
 BOUND = 0.25
 STEPS = (-0.25, -0.125, 0.0, 0.125, 0.25)
@@ -152,6 +166,71 @@ def test_every_requirement_must_be_met_whatever_the_metric_says(kind: Kind) -> N
             assert "decides nothing" in result.sentence
             why = "which this rule requires" if "less" in needs else "was not measured: the judge crashed"
             assert why in result.sentence or "nothing" in needs
+
+
+def share(**changes: Any) -> Measurement:
+    """Of a candidate at 0.75 beside baselines at 0.5: half as much again."""
+    parts: dict[str, Any] = {
+        "candidate": Estimate(0.75, Interval(0.7, 0.8), 200, 200, "Wilson score", 0.03),
+        "baseline": Estimate(0.5, Interval(0.45, 0.55), 200, 200, "Wilson score", 0.03),
+        "difference": Estimate(0.25, Interval(0.2, 0.3), 200, 200, "Tango score", 0.03),
+        "confidence": 0.95,
+    } | changes
+    measurement = BY_NAME["min_change"].measurement((parts["difference"],) * 2)
+    comparison = Comparison(parts["baseline"], parts["difference"])
+    return replace(
+        measurement,
+        candidate=parts["candidate"],
+        confidence=parts["confidence"],
+        comparisons={"base": comparison, "champion": comparison},
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({}, "passed"),
+        ({"candidate": ABSENT}, "unmeasured"),
+        ({"baseline": ABSENT}, "unmeasured"),
+        ({"difference": ABSENT}, "unmeasured"),
+        ({"confidence": 0.5}, "unmeasured"),
+        ({"confidence": 1.0}, "unmeasured"),
+        ({"confidence": 0.51}, "passed"),
+        ({"confidence": 0.99}, "passed"),
+    ],
+)
+def test_a_relative_change_needs_all_three_and_a_level(changes: dict[str, Any], outcome: str) -> None:
+    rule = BY_NAME["min_relative_change"].rule(8 * 0.1)
+    assert decide([rule], {0: share(**changes)}, USUAL).results[0].outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("method", "count", "clusters", "outcome"),
+    [
+        (COUNTED, 1, 1, "passed"),
+        (COUNTED, 0, 1, "unmeasured"),
+        (COUNTED, 1, 0, "unmeasured"),
+        ("t", 2, 2, "passed"),
+        ("t", 1, 2, "unmeasured"),
+        ("t", 2, 1, "unmeasured"),
+        ("Wilson score", 2, 2, "passed"),
+        ("an older method", 1, 1, "unmeasured"),
+        ("an older method", 2, 2, "passed"),
+    ],
+)
+def test_what_was_sampled_rests_on_two_and_what_was_counted_on_one(
+    method: str, count: int, clusters: int, outcome: str
+) -> None:
+    found = Estimate(0.5, Interval(0.375, 0.625), count, clusters, method, 0.0)
+    kind = BY_NAME["min"]
+    assert decide([kind.rule(BOUND)], {0: kind.measurement((found,))}, USUAL).results[0].outcome == outcome
+
+
+@pytest.mark.parametrize("bound", ["min_change", "max_change", "min_relative_change"])
+def test_a_pair_has_no_change(bound: str) -> None:
+    measurement = replace(share(), subject="pair")
+    (result,) = decide([Rule(metric=METRIC, **{bound: 0.1})], {0: measurement}, USUAL).results
+    assert result.outcome == "unmeasured"
 
 
 IN_SLICES = [kind for kind in KINDS if kind.slices]

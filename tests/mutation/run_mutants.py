@@ -163,10 +163,8 @@ def run_all(tasks: Sequence[Task], processes: int, *, quick: bool = False, minut
         noticed[number] = status != 0
         if not noticed[number] and tasks[number].operator:
             task = tasks[number]
-            print(
-                f"  {'not noticed at once' if quick else 'survived'}: {task.module}.py:{task.line} {task.operator}: {task.change}",
-                flush=True,
-            )
+            came = "not noticed at once" if quick else "survived"
+            print(f"  {came}: {task.module}.py:{task.line} {task.operator}: {task.change}", flush=True)
         if len(noticed) % 50 == 0:
             print(f"{len(noticed)} of {len(tasks)} after {time.monotonic() - begun:.0f} s", flush=True)
     return [noticed[number] for number in sorted(noticed)]
