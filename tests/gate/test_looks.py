@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def ids(share: float, seed: int = 0) -> list[str]:
 
 def test_each_look_holds_the_one_before_and_the_last_holds_everything() -> None:
     parts = [ids(share) for share in SHARES]
-    assert all(set(earlier) < set(later) for earlier, later in zip(parts, parts[1:], strict=False))
+    assert all(set(earlier) < set(later) for earlier, later in pairwise(parts))
     assert parts[-1] == [one.id for one in ROWS]
     assert all(part == sorted(part, key=lambda one: int(one[1:])) for part in parts), "rows stay in their own order"
     assert ids(0.25) == ids(0.25)
