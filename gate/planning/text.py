@@ -8,7 +8,6 @@ Nothing is cut: long rules and labels wrap.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 
 from rich.console import Console, Group, RenderableType
@@ -18,6 +17,7 @@ from rich.text import Text
 
 from ..progress import duration_text
 from ..reports.inert import inert_text
+from ..reports.screens import as_text
 from .budget_text import budget_lines
 from .planned import GatePlan, Left, PlannedModel, PlannedRule, Seconds, Unknown
 
@@ -28,17 +28,7 @@ _GAP = 2
 
 def render_plan(plan: GatePlan, *, width: int = 80, color: bool = False) -> str:
     """The whole plan as text, without a line break at its end."""
-    screen = Console(
-        file=io.StringIO(),
-        width=_bounded(width),
-        force_terminal=color,
-        color_system="standard" if color else None,
-        legacy_windows=False,
-        _environ={},
-    )
-    with screen.capture() as captured:
-        _print(screen, plan)
-    return "\n".join(line.rstrip() for line in captured.get().rstrip().split("\n"))
+    return as_text(lambda screen: _print(screen, plan), width=_bounded(width), color=color)
 
 
 def print_plan(plan: GatePlan, *, console: Console | None = None) -> None:

@@ -9,7 +9,6 @@ Nothing decisive is ever cut: long rules and reasons wrap. No outcome is told by
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -43,6 +42,7 @@ from .rows import (
     rows_of_measurements,
     rows_of_rules,
 )
+from .screens import as_text
 from .spending import spending_sentence
 
 NARROWEST, WIDEST = 40, 140
@@ -63,17 +63,7 @@ def render_terminal(
     record: DecisionRecord, *, width: int | None = None, color: bool = False, verbose: bool = False
 ) -> str:
     """The whole report as text, without a line break at its end. ``width`` is 80 where it is not given."""
-    screen = Console(
-        file=io.StringIO(),
-        width=_bounded(width or 80),
-        force_terminal=color,
-        color_system="standard" if color else None,
-        legacy_windows=False,
-        _environ={},
-    )
-    with screen.capture() as captured:
-        _print(screen, record, verbose)
-    return "\n".join(line.rstrip() for line in captured.get().rstrip().split("\n"))
+    return as_text(lambda screen: _print(screen, record, verbose), width=_bounded(width or 80), color=color)
 
 
 def print_record(record: DecisionRecord, *, verbose: bool = False, console: Console | None = None) -> None:

@@ -6,7 +6,6 @@ text = render_simulation(found, width=100)       # for files and tests
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -17,6 +16,7 @@ from rich.text import Text
 from ..deciding import Outcome
 from ..progress import duration_text
 from ..reports.inert import inert_text
+from ..reports.screens import as_text
 from .terms import Point, Rate, RulePoint, SimulatedRule, Simulation
 
 NARROWEST, WIDEST = 40, 140
@@ -25,17 +25,7 @@ _GAP = 2
 
 def render_simulation(found: Simulation, *, width: int = 80, color: bool = False) -> str:
     """The whole of it as text, without a line break at its end."""
-    screen = Console(
-        file=io.StringIO(),
-        width=_bounded(width),
-        force_terminal=color,
-        color_system="standard" if color else None,
-        legacy_windows=False,
-        _environ={},
-    )
-    with screen.capture() as captured:
-        _print(screen, found)
-    return "\n".join(line.rstrip() for line in captured.get().rstrip().split("\n"))
+    return as_text(lambda screen: _print(screen, found), width=_bounded(width), color=color)
 
 
 def print_simulation(found: Simulation, *, console: Console | None = None) -> None:
