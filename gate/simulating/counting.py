@@ -10,7 +10,7 @@ import os
 import pickle
 import signal
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -20,13 +20,16 @@ from multiprocessing import get_context
 from typing import Literal
 
 from finetune_gate.evaluators.errors import EvaluationError, Problem
+from finetune_gate.evaluators.scores import ScoreTable
 from finetune_gate.evaluators.statistics import Estimate
 
 from ..deciding import Check, Circumstances, Decision, Outcome, Verdict
 from ..gate_file import Gate
 from ..progress import Progress, duration_text
-from ..run.judging import decide_measured
+from ..run.judging import decide_at_look, decide_measured
+from ..run.looks import Levels
 from ..run.measuring import measure_gate
+from .looking import Rows, looks_in, part_of_table
 from .population import Population
 from .worlds import draw_world, score_table
 
@@ -44,6 +47,7 @@ class Trial:
     """All that a world depends on besides its number."""
 
     gate: Gate
+    in_parts: frozenset[str]
     populations: tuple[Population, ...]
     roles: tuple[str, ...]
     differences: tuple[float, ...]
@@ -57,11 +61,13 @@ Key = tuple[str | None, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one world came to at one difference. ``errors`` are the checks' standard errors, by rule and `key_of`."""
+    """What one world came to at one difference. ``errors`` are the checks' standard errors, by rule and `key_of`;
+    ``share`` is that of the examples which were looked at."""
 
     verdict: Verdict
     outcomes: tuple[Outcome, ...]
     errors: Mapping[tuple[int, Key], float]
+    share: float
 
 
 def key_of(check: Check) -> Key:
@@ -82,24 +88,34 @@ class Counted:
 
 
 def simulate_world(trial: Trial, number: int) -> World:
-    """Measured and decided as a run does: at one look, by files that differ, before any person is asked."""
+    """Measured and decided as a run does: look by look, by files that differ, before any person is asked."""
     world = draw_world(trial.populations, trial.roles, trial.seed, number)
     circumstances = Circumstances(has_champion="champion" in trial.roles, identical=(), today=trial.today)
-    found: list[Seen] = []
-    for difference in trial.differences:
-        measured = measure_gate(trial.gate, score_table(world, difference))
-        found.append(_seen(decide_measured(trial.gate, measured, circumstances)))
-    return tuple(found)
+    several = len(trial.gate.file.execution.looks) > 1
+    looks = looks_in(trial.gate, trial.in_parts, world, trial.seed, number) if several else ()
+    return tuple(_looked(trial.gate, score_table(world, one), looks, circumstances) for one in trial.differences)
 
 
-def _seen(decision: Decision) -> Seen:
+def _looked(gate: Gate, table: ScoreTable, looks: Sequence[tuple[Levels, Rows]], circumstances: Circumstances) -> Seen:
+    levels = None
+    for levels, rows in looks:
+        if levels.last:
+            break
+        measured = measure_gate(gate, part_of_table(table, rows), levels)
+        decision, stopped = decide_at_look(gate, measured, circumstances, levels)
+        if stopped is not None:
+            return _seen(decision, levels.shares[levels.at - 1])
+    return _seen(decide_measured(gate, measure_gate(gate, table, levels), circumstances), 1.0)
+
+
+def _seen(decision: Decision, share: float) -> Seen:
     errors = {
         (index, key_of(check)): check.measured.standard_error
         for index, result in enumerate(decision.results)
         for check in result.checks
         if isinstance(check.measured, Estimate) and check.measured.standard_error is not None
     }
-    return Seen(decision.verdict, tuple(result.outcome for result in decision.results), errors)
+    return Seen(decision.verdict, tuple(result.outcome for result in decision.results), errors, share)
 
 
 def count_worlds(trial: Trial, worlds: int, processes: int, deadline: float, progress: Progress) -> Counted:

@@ -9,7 +9,7 @@ from typing import cast
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 from finetune_gate.evaluators.estimators import Counted, Part
-from finetune_gate.evaluators.evaluator import Evaluator
+from finetune_gate.evaluators.evaluator import Evaluator, divisible
 from finetune_gate.evaluators.metrics import Metric
 
 from ..gate_file import Gate, Rule
@@ -23,12 +23,13 @@ Able = Callable[[str, Rule, Components], Unmeasured | None]
 @dataclass(frozen=True, slots=True)
 class Selection:
     """``gate`` holds what is simulated and nothing else; ``indices`` are the places of its rules in the gate file.
-    ``components`` are by evaluator."""
+    ``components`` are by evaluator; ``in_parts`` names those of which a look sees some examples only."""
 
     gate: Gate
     indices: tuple[int, ...]
     assumed: tuple[AssumedRule, ...]
     components: Mapping[str, Components]
+    in_parts: frozenset[str]
     warnings: tuple[str, ...]
 
 
@@ -90,11 +91,13 @@ def select(gate: Gate, able: Able, *, same: bool, way_out: str) -> Selection:
     narrowed = replace(
         gate, evaluators=cast("Mapping[str, Evaluator]", evaluators), rules=tuple(rule for _, rule in kept)
     )
+    parts = divisible(gate.evaluators.values())
     return Selection(
         narrowed,
         tuple(index for index, _ in kept),
         tuple(assumed),
         {title: components[title] for title in evaluators},
+        frozenset(title for title, one in gate.evaluators.items() if parts.intersection(one.reads())),
         tuple(warnings),
     )
 

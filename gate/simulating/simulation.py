@@ -51,7 +51,7 @@ def simulate_gate(source: Source, settings: SimulationSettings, *, today: date, 
         differences = tuple(sorted(set(settings.differences)))
     else:
         differences = default_differences(source, bounds, min(map(_units, source.populations)))
-    trial = Trial(gate, source.populations, source.roles, differences, settings.seed, today)
+    trial = Trial(gate, source.selection.in_parts, source.populations, source.roles, differences, settings.seed, today)
     counted = count_worlds(trial, settings.worlds, settings.processes, settings.deadline, progress)
     checks = [truth.checks(one) for one in differences]
     points = tuple(
@@ -94,6 +94,7 @@ def _point(difference: float, seen: Sequence[Seen], checks: Sequence[Sequence[Ch
     every: tuple[Verdict, ...] = get_args(Verdict)
     return Point(
         difference=difference,
+        looked=sum(one.share for one in seen) / len(seen),
         verdicts={verdict: _rate(verdicts[verdict], len(seen)) for verdict in every},
         rules=tuple(
             RulePoint(truth=_true(of_rule), outcomes=_outcomes([one.outcomes[index] for one in seen]))
@@ -191,10 +192,6 @@ def _warnings(source: Source, counted: Counted, today: date) -> list[str]:
     if counted.stopped is not None:
         why = "time was up" if counted.stopped == "deadline" else "it was interrupted"
         found.append(f"{why} after {len(counted.worlds):,} worlds")
-    if len(gate.file.execution.looks) > 1:
-        found.append(
-            "the gate file looks several times; simulated is one look, at all examples, at the rules' own level"
-        )
     if gate.file.promotion.approval == "required":
         found.append("promote means that the rules would: a person's approval is still asked for")
     waived = [rule.text for rule in gate.rules if _waived(rule, today)]

@@ -44,9 +44,11 @@ class RulePoint(Part):
 
 
 class Point(Part):
-    """Candidates whose true difference is ``difference``; ``rules`` are in the order of the simulated rules."""
+    """Candidates whose true difference is ``difference``; ``rules`` are in the order of the simulated rules. ``looked``
+    is the mean share of the examples that had been looked at when it was decided."""
 
     difference: Number
+    looked: Number
     verdicts: dict[Verdict, Rate]
     rules: tuple[RulePoint, ...]
 

@@ -85,10 +85,14 @@ def _assumed(found: Simulation) -> RenderableType:
     return _lines("NOT SIMULATED: taken as passed in all that follows", lines, style="yellow")
 
 
-def _verdicts(points: Iterable[Point], width: int) -> RenderableType:
+def _verdicts(points: Sequence[Point], width: int) -> RenderableType:
     names = ("promote", "hold", "block")
-    rows = [(_difference(point), *(_with_error(point.verdicts[name]) for name in names)) for point in points]
-    return Group(Text("Decisions", style="bold"), _grid(("difference", *(f"{name} %" for name in names)), rows, width))
+    header = ["difference", *(f"{name} %" for name in names)]
+    rows = [[_difference(point), *(_with_error(point.verdicts[name]) for name in names)] for point in points]
+    if any(point.looked < 1 for point in points):
+        header.append("examples %")
+        rows = [[*row, f"{100 * point.looked:.0f}"] for row, point in zip(rows, points, strict=True)]
+    return Group(Text("Decisions", style="bold"), _grid(header, rows, width))
 
 
 def _rule(at: int, rule: SimulatedRule, found: Simulation, width: int) -> RenderableType:

@@ -22,6 +22,7 @@ from simulated_gates import (
 
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.estimators import Confusion, Mean, Ratio
+from finetune_gate.gate.gate_file import Gate, load_gate_file
 from finetune_gate.gate.run.measuring import measure_gate
 from finetune_gate.gate.simulating import DrawnSettings, Simulation, counting, drawn, render_simulation, stored
 from finetune_gate.gate.simulating.grid import Truth
@@ -43,6 +44,32 @@ def promoted(found: Simulation, difference: float) -> float:
 def at_most(alpha: float) -> float:
     """With three Monte Carlo standard errors on top."""
     return alpha + 3 * (alpha * (1 - alpha) / WORLDS) ** 0.5
+
+
+def with_looks(folder: Path, *rules: str, groups: int = 0) -> Gate:
+    path = gate_in(folder, *rules, groups=groups).path
+    path.write_text(path.read_text() + "execution: {looks: [0.25, 0.5, 0.75, 1]}\n")
+    return load_gate_file(path)
+
+
+@pytest.mark.parametrize("groups", [0, 50], ids=["examples", "clusters"])
+def test_looking_early_promotes_no_more_often_than_promised_and_looks_at_less(tmp_path: Path, groups: int) -> None:
+    source = drawn(with_looks(tmp_path, NOT_WORSE, groups=groups))
+    bound = Truth(source, TODAY).bound_at(0)
+    assert bound is not None
+    found = simulated(source, WORLDS, bound, 0.2)
+    assert promoted(found, bound) <= at_most(ALPHA)
+    assert promoted(found, 0.2) > 0.95
+    assert at(found, bound).looked < 0.8
+    assert at(found, 0.2).looked < 0.6
+    assert "examples %" in render_simulation(found)
+
+
+def test_a_rule_on_slices_and_looks(tmp_path: Path) -> None:
+    rule = "{metric: classification.accuracy, min_change: 0.0, margin: 0.3, slices: language, min_n: 10}"
+    found = simulated(drawn(with_looks(tmp_path, rule)), 20, 0.2)
+    assert at(found, 0.2).looked <= 1
+    assert promoted(found, 0.2) > 0.5
 
 
 @pytest.mark.parametrize(
