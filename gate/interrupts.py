@@ -14,8 +14,10 @@ _seen: list[int] = []
 
 
 def remember_interrupts() -> None:
-    """From now on, in this process. Only the main thread may ask for it."""
-    signal.signal(signal.SIGINT, _interrupted)
+    """From now on, in this process. Only the main thread may ask for it. Where a shell has set interrupts aside, as for
+    a command in the background, that stays so."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupted)
 
 
 def raise_swallowed() -> None:
