@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ def measure(
     that no estimate can be made of them.
     """
     chosen = _concerned(metric, scores, _chosen(scores, slice_by or {}))
-    groups = _groups(scores, chosen)
+    groups = cluster_codes(scores.examples[index].group for index in chosen)
     roles = [role for role in scores.columns if _tells(metric, role)]
     columns = {role: _columns(metric, scores.columns[role], chosen) for role in roles}
     first_reasons = {role: _first_reason(metric, scores.columns[role], chosen) for role in roles}
@@ -184,14 +184,23 @@ def _part_name(metric: Metric) -> str:
     return metric.estimator.name if isinstance(metric.estimator, Part) else ""
 
 
-def _groups(scores: EvaluatorScores, chosen: Sequence[int]) -> IntArray | None:
-    """Cluster codes, or None where no two examples share a group. An example without a group is its own cluster."""
-    names = [scores.examples[index].group for index in chosen]
-    keys = [("group", name) if name is not None else ("row", str(row)) for row, name in enumerate(names)]
+def cluster_codes(groups: Iterable[str | None]) -> IntArray | None:
+    """Which cluster each example is in, by its group, or None where no two share one. An example without a group is a
+    cluster of its own."""
+    keys = _cluster_keys(groups)
     codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
     if len(codes) == len(keys):
         return None
     return np.array([codes[key] for key in keys], dtype=np.int64)
+
+
+def cluster_count(groups: Iterable[str | None]) -> int:
+    """How many clusters examples of these groups are."""
+    return len(set(_cluster_keys(groups)))
+
+
+def _cluster_keys(groups: Iterable[str | None]) -> list[tuple[str, str]]:
+    return [("row", str(row)) if name is None else ("group", name) for row, name in enumerate(groups)]
 
 
 def _columns(metric: Metric, values: Mapping[str, Sequence[Value]], chosen: Sequence[int]) -> Columns:

@@ -22,6 +22,9 @@ class ScoredExample:
     group: str | None
     slices: Mapping[str, str]
 
+    def slice_value(self, column: str) -> str | None:
+        return self.slices.get(column)
+
 
 @dataclass(frozen=True, slots=True)
 class EvaluatorScores:

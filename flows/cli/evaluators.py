@@ -11,7 +11,7 @@ import click
 from finetune_gate.evaluators.catalog import evaluator_class, installed, is_address, is_known, kinds
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 from finetune_gate.evaluators.evaluator import Evaluator, EvaluatorSettings
-from finetune_gate.gate.gate_file.loader import suggestion
+from finetune_gate.gate.gate_file.suggesting import suggestion
 
 from .output import print_json
 

@@ -22,7 +22,7 @@ from .rule_problems import empty_bounds, unknown_slices, wrong_subjects
 from .rules import Rule
 from .settings import Gate, GateFile
 from .strict_yaml import Document, document_of, read_yaml
-from .suggesting import suggestion as suggestion
+from .suggesting import suggestion
 
 Keys = tuple[str | int, ...]
 

@@ -263,3 +263,8 @@ class Gate:
     def folder(self) -> Path:
         """Paths in the gate file are relative to this."""
         return self.path.parent
+
+    @property
+    def slice_columns(self) -> tuple[str, ...]:
+        """What scores keep of an example besides its group: the columns that rules cut by, and its category."""
+        return tuple(sorted({column for rule in self.rules for column in rule.columns} | {"category"}))

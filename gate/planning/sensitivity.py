@@ -11,7 +11,7 @@ from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.asking import Answer, Failed, Request
 from finetune_gate.evaluators.detectable import Detectable, Sample, detectable_change, detectable_value
 from finetune_gate.evaluators.evaluator import Datasets, Evaluator, JudgedEvaluator
-from finetune_gate.evaluators.measurement import concerned, measure
+from finetune_gate.evaluators.measurement import cluster_count, concerned, measure
 from finetune_gate.evaluators.metrics import Metric
 from finetune_gate.evaluators.scores import EvaluatorScores, score_evaluator
 from finetune_gate.evaluators.statistics import Estimate
@@ -27,7 +27,7 @@ FEW_EXAMPLES = 30
 
 def plan_rules(gate: Gate, data: Datasets, known: Mapping[Role, Mapping[Request, Answer]]) -> tuple[PlannedRule, ...]:
     """One for each rule, in order. ``known`` holds what the baselines have answered already; it is scored here."""
-    slices = sorted({column for rule in gate.rules for column in rule.columns} | {"category"})
+    slices = gate.slice_columns
 
     @cache
     def scores(title: str, role: Role) -> EvaluatorScores:
@@ -100,8 +100,7 @@ def _smallest_slice(metric: Metric, scores: EvaluatorScores, rule: Rule) -> str 
 def _sample(metric: Metric, scores: EvaluatorScores, rule: Rule) -> Sample:
     """The examples that the rule's metric speaks of, on its slice. One without a group is a cluster of its own."""
     chosen = [scores.examples[at] for at in concerned(metric, scores, rule.slice)]
-    groups = {("row", str(at)) if one.group is None else ("group", one.group) for at, one in enumerate(chosen)}
-    return Sample(len(chosen), len(groups))
+    return Sample(len(chosen), cluster_count(one.group for one in chosen))
 
 
 def _detectable(rule: Rule, metric: Metric, sample: Sample, seen: Mapping[str, Estimate]) -> Detectable | Unmeasured:

@@ -16,11 +16,12 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from finetune_gate.evaluators.absent import Unmeasured
 from finetune_gate.evaluators.datasets import Dataset, Example
 from finetune_gate.evaluators.evaluator import divisible
+from finetune_gate.evaluators.measurement import cluster_count
 from finetune_gate.evaluators.statistics import LEAST_GAP, Boundaries, group_sequential
 
 from ..deciding import Check, Decision
@@ -71,6 +72,8 @@ class Levels:
         self, evaluator: str, slice_by: Mapping[str, str], confidence: float
     ) -> tuple[Boundaries, int] | float | None:
         """With the position of this look, or ``confidence`` as it is where all there is has been seen at once."""
+        if len(self.shares) == 1:
+            return confidence
         counts = self.units.get((evaluator, tuple(sorted(slice_by.items())))) or self.units[(evaluator, ())]
         if not counts[-1]:
             return confidence
@@ -102,6 +105,8 @@ class Look:
 def looks_at(gate: Gate, data: Mapping[str, Dataset]) -> tuple[Look, ...]:
     """The looks that the gate file plans, in order."""
     shares = tuple(gate.file.execution.looks)
+    if len(shares) == 1:
+        return (Look(data, Levels(1, shares, {})),)
     parts = divisible(gate.evaluators.values())
     views = [
         {
@@ -110,7 +115,8 @@ def looks_at(gate: Gate, data: Mapping[str, Dataset]) -> tuple[Look, ...]:
         }
         for share in shares
     ]
-    units = _units(gate, views)
+    examples = {title: [one.examples(view) for view in views] for title, one in gate.evaluators.items()}
+    units = units_at(gate.rules, examples)
     return tuple(Look(view, Levels(at, shares, units)) for at, view in enumerate(views, 1))
 
 
@@ -118,8 +124,13 @@ def part_of(dataset: Dataset, share: float, seed: int) -> Dataset:
     """The first ``share`` of the clusters, in the order that the seed draws; rows stay in their own."""
     clusters = dict.fromkeys(map(_cluster, dataset.examples))
     drawn = sorted(clusters, key=lambda one: hashlib.sha256(f"{seed} {one}".encode("utf-8", "replace")).digest())
-    taken = set(drawn[: ceil(share * len(drawn) - 1e-9)])
+    taken = set(drawn[: first_of(len(drawn), share)])
     return replace(dataset, examples=tuple(one for one in dataset.examples if _cluster(one) in taken))
+
+
+def first_of(count: int, share: float) -> int:
+    """How many of ``count`` clusters a look at ``share`` sees."""
+    return ceil(share * count - 1e-9)
 
 
 def why_stopped(decision: Decision, levels: Levels) -> Stopped | None:
@@ -163,13 +174,22 @@ def _hopeless(check: Check, rule: Rule, levels: Levels) -> bool:
     return bound is not None and towards * (measured.value - check.bound) / measured.standard_error <= bound
 
 
-def _units(gate: Gate, views: Sequence[Mapping[str, Dataset]]) -> Units:
-    wanted = {(title, ()) for title in gate.evaluators}
-    wanted |= {(rule.metric.partition(".")[0], tuple(sorted(rule.slice.items()))) for rule in gate.rules}
-    examples = {title: [one.examples(view) for view in views] for title, one in gate.evaluators.items()}
-    for rule in gate.rules:
+class Told(Protocol):
+    """What is told of an example apart from what it asks."""
+
+    @property
+    def group(self) -> str | None: ...
+
+    def slice_value(self, column: str) -> str | None: ...
+
+
+def units_at(rules: Iterable[Rule], examples: Mapping[str, Sequence[Sequence[Told]]]) -> Units:
+    """``examples``: by evaluator, those that each look sees; the last one sees all."""
+    wanted: set[tuple[str, Slice]] = {(title, ()) for title in examples}
+    for rule in rules:
+        title = rule.metric.partition(".")[0]
+        wanted.add((title, tuple(sorted(rule.slice.items()))))
         if (column := rule.slices) is not None:
-            title = rule.metric.partition(".")[0]
             values = {value for one in examples[title][-1] if (value := one.slice_value(column)) is not None}
             wanted |= {(title, ((column, value),)) for value in values}
     return {
@@ -178,9 +198,9 @@ def _units(gate: Gate, views: Sequence[Mapping[str, Dataset]]) -> Units:
     }
 
 
-def _count(examples: Iterable[Example], slice_by: Slice) -> int:
+def _count(examples: Iterable[Told], slice_by: Slice) -> int:
     chosen = (one for one in examples if all(one.slice_value(column) == value for column, value in slice_by))
-    return len({_cluster(one) for one in chosen})
+    return cluster_count(one.group for one in chosen)
 
 
 def _cluster(example: Example) -> str:

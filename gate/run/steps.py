@@ -188,8 +188,7 @@ def open_models_of(resolved: Resolved, purse: Purse | None = None) -> Generator[
 
 def score(resolved: Resolved, answers: ModelAnswers) -> Scored:
     """Pure: answers in, per-example scores out, and what they have to show."""
-    columns = {column for rule in resolved.gate.rules for column in rule.columns}
-    slices = sorted(columns | {"category"})
+    slices = resolved.gate.slice_columns
     given, verdicts = {**answers.answered.answers}, answers.answered.verdicts
     evaluators = resolved.gate.evaluators
     table = ScoreTable(

@@ -110,10 +110,12 @@ def _look_until_clear(resolved: Resolved, timed: Via, show: Progress, run_on: Ru
     """Ask, score and decide, about more and more of the examples where the gate file says so, until a further look
     would change nothing."""
     purse = steps.purse_of(resolved)
+    planned: list[int] = []
 
     def at(look: Look, earlier: ModelAnswers | None) -> tuple[Scored, Decided]:
         seen = replace(resolved, data=look.data)
         plan = timed("plan", lambda: steps.plan(seen))
+        planned.append(len(plan.requests))
         fresh = timed("answer", lambda: steps.answer(seen, plan, show, run_on, purse))
         answered = fresh if earlier is None else fresh.after(earlier)
         scored = timed("score", lambda: steps.score(seen, answered))
@@ -125,8 +127,7 @@ def _look_until_clear(resolved: Resolved, timed: Via, show: Progress, run_on: Ru
         show.say(look.words)
         scored, decided = at(look, answered)
         if decided.stopped is not None:
-            some, everything = (steps.plan(replace(resolved, data=data)) for data in (look.data, resolved.data))
-            unasked = 1 - len(some.requests) / len(everything.requests)
+            unasked = 1 - planned[-1] / len(steps.plan(resolved).requests)
             show.say(f"{stopped_words(decided.stopped)}: {100 * unasked:.0f} % of the answers need not be asked for")
             return scored, replace(decided, unasked=unasked)
         answered = decided.answers

@@ -23,10 +23,11 @@ from finetune_gate.evaluators.asking import Answer, Failed, Request
 from finetune_gate.evaluators.detectable import ASSUMED_DISCORDANCE
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 from finetune_gate.evaluators.evaluator import Datasets, JudgedEvaluator
+from finetune_gate.evaluators.measurement import cluster_codes
 from finetune_gate.evaluators.scores import EvaluatorScores, score_evaluator
 
 from ..gate_file import Gate, Rule, load_data
-from .population import Bounded, Components, FloatArray, Moved, Population, Predicted, Scaled, Shared, codes_of
+from .population import Bounded, Components, FloatArray, Moved, Population, Predicted, Scaled, Shared
 from .selection import Source, roles_of, select
 
 BASE_RATE = 0.7
@@ -135,7 +136,7 @@ def _population(
         title=scores.evaluator,
         draw=scores.evaluator,
         examples=scores.examples,
-        clusters=codes_of(scores.examples),
+        clusters=cluster_codes(one.group for one in scores.examples),
         states=states,
         weights=dict.fromkeys(roles, np.array([rate, *[(1 - rate) / bad] * bad])),
         moved=dict(components.moved),

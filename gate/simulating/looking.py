@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
-from math import ceil
+from collections.abc import Container, Sequence
 
 import numpy as np
 
-from finetune_gate.evaluators.scores import EvaluatorScores, ScoredExample, ScoreTable
+from finetune_gate.evaluators.measurement import cluster_codes
+from finetune_gate.evaluators.scores import EvaluatorScores, ScoreTable
 
 from ..gate_file import Gate
-from ..run.looks import Levels, Slice
+from ..run.looks import Levels, first_of, units_at
 from .population import IntArray
 from .worlds import Drawn
 
@@ -27,16 +27,17 @@ def looks_in(
     draws = list(dict.fromkeys(one.population.draw for one in world))
     ranks: list[IntArray] = []
     for one in world:
-        clusters = _clusters(one.examples)
+        codes = cluster_codes(example.group for example in one.examples)
+        clusters = np.arange(len(one.examples)) if codes is None else codes
         chances = np.random.default_rng((seed, number, 3, draws.index(one.population.draw)))
         order = chances.permutation(int(clusters.max()) + 1)
         ranks.append(order[clusters] if one.population.title in in_parts else np.zeros_like(clusters))
     rows = [tuple(_first(of_one, share) for of_one in ranks) for share in shares]
-    units = {
-        (one.population.title, slice_by): tuple(_units(one.examples, look[at], slice_by) for look in rows)
+    seen = {
+        one.population.title: [[one.examples[int(row)] for row in look[at]] for look in rows]
         for at, one in enumerate(world)
-        for slice_by in _slices(gate, one)
     }
+    units = units_at(gate.rules, seen)
     return tuple((Levels(at, shares, units), look) for at, look in enumerate(rows, 1))
 
 
@@ -55,34 +56,4 @@ def _part(scores: EvaluatorScores, rows: IntArray) -> EvaluatorScores:
 
 
 def _first(ranks: IntArray, share: float) -> IntArray:
-    count = int(ranks.max()) + 1
-    return np.flatnonzero(ranks < ceil(share * count - 1e-9))
-
-
-def _clusters(examples: Sequence[ScoredExample]) -> IntArray:
-    keys = [("row", str(at)) if one.group is None else ("group", one.group) for at, one in enumerate(examples)]
-    codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
-    return np.array([codes[key] for key in keys], dtype=np.int64)
-
-
-def _slices(gate: Gate, one: Drawn) -> Iterator[Slice]:
-    yield ()
-    for rule in gate.rules:
-        if rule.metric.partition(".")[0] != one.population.title:
-            continue
-        if rule.slice:
-            yield tuple(sorted(rule.slice.items()))
-        if (column := rule.slices) is not None:
-            values = {example.slices[column] for example in one.examples if column in example.slices}
-            yield from (((column, value),) for value in sorted(values))
-
-
-def _units(examples: Sequence[ScoredExample], rows: IntArray, slice_by: Slice) -> int:
-    positions: list[int] = rows.tolist()
-    chosen = ((at, examples[at]) for at in positions)
-    keys = {
-        ("row", str(at)) if one.group is None else ("group", one.group)
-        for at, one in chosen
-        if all(one.slices.get(column) == value for column, value in slice_by)
-    }
-    return len(keys)
+    return np.flatnonzero(ranks < first_of(int(ranks.max()) + 1, share))

@@ -13,7 +13,7 @@ What a metric made of these gains is another number, which `truth` knows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,13 +115,6 @@ class Population:
         weights = np.where(np.isnan(values), 0.0, self.weights["candidate"][:, None])
         total = weights.sum()
         return float((weights * np.nan_to_num(values)).sum() / total) if total else 0.0
-
-
-def codes_of(examples: Sequence[ScoredExample]) -> IntArray | None:
-    """Cluster codes; None where no two examples share a group. One without a group is a cluster of its own."""
-    keys = [("row", str(at)) if one.group is None else ("group", one.group) for at, one in enumerate(examples)]
-    codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
-    return None if len(codes) == len(keys) else np.array([codes[key] for key in keys], dtype=np.int64)
 
 
 @dataclass(slots=True)

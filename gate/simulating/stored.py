@@ -16,6 +16,7 @@ import numpy as np
 
 from finetune_gate.evaluators.absent import Unmeasured, Value
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError, Problem
+from finetune_gate.evaluators.measurement import cluster_codes
 from finetune_gate.evaluators.scores import EvaluatorScores, ScoredExample, ScoreTable
 
 from ..gate_file import Gate, Rule
@@ -23,7 +24,7 @@ from ..gate_file.rules import Baseline
 from ..record import DecisionRecord, read_record
 from ..run.score_files import read_scores
 from ..run.states import RECORD_FILE
-from .population import Components, Permuted, Population, codes_of
+from .population import Components, Permuted, Population
 from .selection import Source, roles_of, select
 
 
@@ -111,7 +112,7 @@ def _population(
         title=scores.evaluator,
         draw=_names(scores),
         examples=scores.examples,
-        clusters=codes_of(scores.examples),
+        clusters=cluster_codes(one.group for one in scores.examples),
         states={name: np.array([_numbers(scores.columns[role], name) for role in roles]) for name in names},
         weights={role: shared if role in alike else own[role] for role in roles},
         moved=dict(components.moved),
