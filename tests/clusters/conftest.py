@@ -1,4 +1,4 @@
-"""One Prefect server and one registry of tiny models for the whole folder."""
+"""One Prefect server and one registry of tiny models for the tests on clusters."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return open_workshop(tmp_path_factory.mktemp("original"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def prefect_database() -> Generator[Path]:
-    """A Prefect server that this process talks to, and the file it writes. Other tests do not find it named."""
+    """A Prefect server that this process talks to, and the file it writes. Other files do not find it named (a package
+    scope would last as long as the session: this folder is no package)."""
     import prefect.settings
     from prefect.testing.utilities import prefect_test_harness
 
