@@ -2,7 +2,11 @@
 
 Cosmic Ray changes operators, comparisons, numbers, ``and``, ``or``, ``not``, loops and decorators. A decision is made
 of words as well, so ours change those: one outcome, verdict, role or side for another; a condition for True or False;
-a statement for nothing. What changes only annotations or documentation is no fault, and is left out and counted.
+a statement for nothing.
+
+What cannot change what runs is no fault, and is left out and counted: annotations, types' other names, documentation,
+slots of data to which nothing is ever added, and ``is`` or an order in place of ``==`` beside a word. CPython keeps one
+object for equal words of source code, and that words have an order at all is no mistake that a decision can make.
 """
 
 from __future__ import annotations
@@ -132,8 +136,21 @@ def _with(tree: ast.Module, at: int, new: ast.AST, part: str | None = None) -> s
     return ast.unparse(ast.fix_missing_locations(changed))
 
 
+_SAME_BESIDE_A_WORD: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Is: ast.Eq,
+    ast.LtE: ast.Eq,
+    ast.GtE: ast.Eq,
+    ast.IsNot: ast.NotEq,
+    ast.Lt: ast.NotEq,
+    ast.Gt: ast.NotEq,
+}
+
+
 class _WithoutWords(ast.NodeTransformer):
-    """Annotations are never evaluated here (``from __future__ import annotations``), and documentation is not run."""
+    """Annotations are never evaluated here (``from __future__ import annotations``), and documentation is not run.
+
+    The rest is as the module says.
+    """
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         self.generic_visit(node)
@@ -142,6 +159,21 @@ class _WithoutWords(ast.NodeTransformer):
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         node.annotation = None
+        return node
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        self.generic_visit(node)
+        value = node.value
+        named = isinstance(value, ast.Subscript) and isinstance(value.value, ast.Name) and value.value.id == "Literal"
+        return None if named else node
+
+    def visit_keyword(self, node: ast.keyword) -> ast.AST | None:
+        return None if node.arg == "slots" else self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        if any(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in (node.left, *node.comparators)):
+            node.ops = [_SAME_BESIDE_A_WORD.get(type(op), type(op))() for op in node.ops]
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:

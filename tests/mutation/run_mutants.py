@@ -187,7 +187,7 @@ def main() -> int:
     for module in given.modules:
         found, left_out = mutants_of((ROOT / "gate" / "deciding" / f"{module}.py").read_text(encoding="utf-8"))
         tasks += [Task(module, one.operator, one.line, one.change, one.source) for one in found]
-        print(f"{module}.py: {len(found)} mutants; {left_out} changes of annotations alone, or made twice, left out")
+        print(f"{module}.py: {len(found)} mutants; left out: {left_out} made twice or changing nothing that runs")
     tasks = [task for start in range(STRIDE) for task in tasks[start::STRIDE]]
     prepare()
     unchanged = Task("terms", "", 0, "", (ROOT / "gate" / "deciding" / "terms.py").read_text(encoding="utf-8"))
