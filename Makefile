@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 FOLDERS := $(shell find evaluators gate flows -type d -not -name __pycache__)
 
-.PHONY: demo test long-tests ledger-tests mutation-tests benchmarks error-rates lint types architecture check-all format clean
+.PHONY: demo test long-tests ledger-tests mutation-tests benchmarks error-rates docs cli-reference screenshots lint types architecture check-all format clean
 
 $(VENV)/.packages: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,17 @@ benchmarks: $(VENV)/.project  ## measure against lm-evaluation-harness, a naive 
 error-rates: $(VENV)/.project  ## how often the gate errs, in made worlds, and how long its statistics take; half an hour
 	$(BIN)/python -m benchmarks.decisions --update-docs $(ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.resampling --update-readme
+
+docs: $(VENV)/.project  ## the site of the docs, in build/site
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--config-settings editable_mode=strict --editable ".[docs]"
+	$(BIN)/python docs/make_site.py
+
+cli-reference: $(VENV)/.project  ## docs/cli.md, from what the program says of itself
+	$(BIN)/python -m finetune_gate.flows.cli.reference docs/cli.md
+
+screenshots: $(VENV)/.project  ## the pictures in docs/images, of the demo: needs chromium
+	$(BIN)/python docs/take_pictures.py $(ARGS)
 
 lint: $(VENV)/.project
 	$(BIN)/ruff check .

@@ -24,8 +24,11 @@ from .evaluator import Answers, Components, Datasets
 from .label_extraction import extract_label
 from .metrics import Metric
 from .prompting import GeneratingOnDataset
+from .showing import Said, Shown
+from .shown_answers import chosen, prompt_text, said
 
 _OWN_SLOTS = {"labels", "options"}
+NO_LABEL = "no label was found in it"
 DEFAULT_PROMPT = "{text}\n\nAnswer with one of these labels: {labels}.\nLabel:"
 
 
@@ -97,6 +100,24 @@ class Classification(GeneratingOnDataset):
         rows = [self._score_one(example, answers) for example in self.examples(data)]
         return {name: [row[name] for row in rows] for name in self._components()}
 
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        return [
+            Shown(
+                example.id,
+                prompt_text(self._prompt(example.row)),
+                str(example.row[self.label]),
+                {role: self._said(example, given) for role, given in answers.items()},
+            )
+            for example in self.examples(data)
+        ]
+
+    def _said(self, example: Example, answers: Answers) -> Said:
+        replies = [answers[request] for request in self._asked(example)]
+        if self.method == "loglikelihood":
+            return chosen(self.labels, replies, [len(label.encode()) for label in self.labels], "byte")
+        one = said(replies[0])
+        return Said(one.text, NO_LABEL) if one.fault is None and self._found(one.text) is None else one
+
     def _components(self) -> tuple[str, ...]:
         common = ("label", "prediction", "correct", "invalid")
         return (*common, "correct_norm", "label_nll") if self.method == "loglikelihood" else common
@@ -111,6 +132,9 @@ class Classification(GeneratingOnDataset):
             return [self.asking_for(prompt)]
         return [ScoreRequest(prompt, label, self.delimiter) for label in self.labels]
 
+    def _found(self, text: str) -> int | None:
+        return extract_label(text, self.labels, lettered="{options}" in self.prompt)
+
     def _score_one(self, example: Example, answers: Answers) -> Mapping[str, Value]:
         truth = self.labels.index(str(example.row[self.label]))
         replies = [answers[request] for request in self._asked(example)]
@@ -121,7 +145,7 @@ class Classification(GeneratingOnDataset):
         if self.method == "generate":
             reply = replies[0]
             text = reply.text if isinstance(reply, Generation) else ""
-            found = extract_label(text, self.labels, lettered="{options}" in self.prompt)
+            found = self._found(text)
             return _scored(truth, len(self.labels) if found is None else found, len(self.labels))
         sums = [math.fsum(reply.logprobs) for reply in replies if isinstance(reply, TokenLogprobs)]
         per_byte = [total / len(label.encode()) for total, label in zip(sums, self.labels, strict=True)]

@@ -6,7 +6,7 @@ metrics are unmeasured and say so. What is here is complete up to that one seam,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import comb
 from typing import ClassVar, Protocol
@@ -15,13 +15,15 @@ from pydantic import Field, model_validator
 
 from .absent import Unmeasured, Value
 from .asking import Ability, Answer, GenerateRequest, Request
-from .datasets import Row
+from .datasets import Example, Row
 from .errors import Problem
 from .estimators import Mean
 from .evaluator import Answers, Components, Datasets
 from .metrics import Metric
 from .prompting import GeneratingOnDataset
 from .references import text_of
+from .showing import Shown
+from .shown_answers import prompt_text, said, said_in_turn
 
 NO_SANDBOX = Unmeasured(
     "no sandbox: model-written code is not run by this version. Run the samples where code may run, put pass rates "
@@ -123,8 +125,22 @@ class CodeGeneration(GeneratingOnDataset):
         counts: list[Value] = [count if isinstance(count, Unmeasured) else float(count) for count in passed]
         return {"passed": counts, **columns}
 
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        return [self._shown_one(example, answers) for example in self.examples(data)]
+
+    def _shown_one(self, example: Example, answers: Mapping[str, Answers]) -> Shown:
+        asked = self._asked(example.row)
+        programs = {role: [given[request] for request in asked] for role, given in answers.items()}
+        texts = {
+            role: said(some[0])
+            if len(some) == 1
+            else said_in_turn((f"program {number}", one) for number, one in enumerate(some, 1))
+            for role, some in programs.items()
+        }
+        return Shown(example.id, prompt_text(asked[0].prompt), "", texts)
+
     def _asked(self, row: Row) -> list[GenerateRequest]:
-        greedy = self.asking_for(self.prompt_of(row))
+        greedy = self.ask(row)
         if self.temperature == 0:
             return [greedy]
         drawn = replace(greedy, temperature=self.temperature, top_p=self.top_p, seed=self.seed)

@@ -29,6 +29,8 @@ from .evaluator import Answers, Components, Datasets
 from .findings import Finding, Table
 from .metrics import Metric
 from .prompting import GeneratingOnDataset
+from .showing import Shown
+from .shown_answers import shown_texts
 from .texts.keyness import words
 from .texts.sameness import Sameness, normalised
 
@@ -188,11 +190,14 @@ class FineTuneBench(GeneratingOnDataset):
     ) -> Sequence[Finding]:
         return (self._by_variant(data, self.score_judged(data, answers, verdicts)),)
 
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        return shown_texts(self.examples(data), self.ask, answers, "answer")
+
     def _variants(self) -> list[tuple[int, Variant]]:
         return [(at, one) for at, one in enumerate(VARIANTS) if one.topic in self.topics]
 
     def _asked(self, example: Example) -> Request:
-        return self.asking_for(self.prompt_of(example.row))
+        return self.ask(example.row)
 
     def _scored(self, data: Datasets, answers: Answers, verdicts: Answers) -> Components:
         columns: dict[str, list[Value]] = {}

@@ -30,6 +30,7 @@ from .findings import Advice, Finding, Table
 from .metrics import Estimator, Metric
 from .perplexity import Perplexity
 from .question_answering import QuestionAnswering
+from .showing import Shown
 from .slots import slot_names
 from .splitting.leakage import NGRAM, SHORTEST, Leak, find_leaks
 from .splitting.likeness import NEAR
@@ -160,6 +161,13 @@ class Holdout(EvaluatorSettings):
             "leaked": [*seen, *found, *rephrased],
             "clean": [*seen, *clean, *rephrased],
         }
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        return [
+            replace(one, id=f"{name}/{one.id}")
+            for name in self._tiers()
+            for one in self._scorer(name).shown(data, answers, verdicts)
+        ]
 
     def findings(
         self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]

@@ -8,7 +8,7 @@ highest per character of the option, which takes away the advantage of short one
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import ClassVar, Literal, cast
 
@@ -22,6 +22,8 @@ from .estimators import Mean
 from .evaluator import Answers, Components, Datasets, OneDataset
 from .metrics import Metric
 from .prompting import Prompting
+from .showing import Said, Shown
+from .shown_answers import chosen, prompt_text
 
 Reading = Literal["index", "letter", "text"]
 _READINGS: tuple[Reading, ...] = ("index", "letter", "text")
@@ -103,6 +105,25 @@ class MultipleChoice(Prompting, OneDataset):
         reading = readings[0] if readings else None
         rows = [self._score_one(example, answers, reading) for example in self.examples(data)]
         return {name: [row[at] for row in rows] for at, name in enumerate(("correct", "correct_norm"))}
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        readings = self._fitting(data[self.data])
+        reading = readings[0] if readings else None
+        return [self._shown_one(example, answers, reading) for example in self.examples(data)]
+
+    def _shown_one(self, example: Example, answers: Mapping[str, Answers], reading: Reading | None) -> Shown:
+        """With the options below the prompt, unless it lists them itself."""
+        asked, options = self._asked(example.row), self._options(example.row)
+        if self.scored == "letter":
+            options = tuple(f"{request.continuation}) {option}" for request, option in zip(asked, options, strict=True))
+        right = self._right(example.row, reading) if reading else None
+        lengths = [len(request.continuation) for request in asked]
+        texts: dict[str, Said] = {}
+        for role, given in answers.items():
+            texts[role] = chosen(options, [given[request] for request in asked], lengths, "character")
+        prompt = prompt_text(asked[0].prompt) if asked else ""
+        listed = "" if "{options}" in self.prompt else "".join(f"\n- {option}" for option in options)
+        return Shown(example.id, f"{prompt}{listed}", "" if right is None else options[right], texts)
 
     def _option_columns(self) -> tuple[str, ...]:
         return self.choice_columns or (self.choices,)

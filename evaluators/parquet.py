@@ -7,8 +7,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
+
+_BATCH = 256
+"""Rows that are in memory at once where they are read one after the other."""
 
 
 def read_parquet(content: bytes) -> list[dict[str, Any]]:
@@ -21,6 +24,23 @@ def read_parquet(content: bytes) -> list[dict[str, Any]]:
     except (pyarrow.ArrowException, OSError) as error:
         raise ValueError(str(error)) from error
     return rows
+
+
+def parquet_rows(content: bytes, *, most_bytes: int) -> Iterator[dict[str, Any]]:
+    """Row after row, so that a reader can stop. Raises ValueError where ``content`` is no Parquet file, or where its
+    rows come to more than ``most_bytes``."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(content))
+        for batch in file.iter_batches(batch_size=_BATCH):
+            most_bytes -= batch.nbytes
+            if most_bytes < 0:
+                raise ValueError("more in it than is read")
+            yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError(str(error)) from error
 
 
 def write_parquet(columns: Mapping[str, tuple[Literal["text", "number"], Sequence[object]]]) -> bytes:

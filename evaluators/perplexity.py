@@ -15,18 +15,21 @@ that is easy to guess would hide an answer that is not. ``whole`` measures all o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from .absent import Unmeasured, Value
 from .asking import Ability, Request, ScoreRequest
+from .datasets import Row
 from .errors import Problem
 from .estimators import Ratio
 from .evaluator import Answers, Components, Datasets, OneDataset
 from .metrics import Metric
-from .scored_text import ScoredText, logprobs_of
+from .scored_text import BETWEEN_TURNS, ScoredText, conversation, logprobs_of
+from .showing import Shown
+from .shown_answers import prompt_text
 
 _COMPONENTS = ("nll", "bits", "tokens", "bytes", "words")
 WHOLE = "whole_"
@@ -73,6 +76,18 @@ class Perplexity(ScoredText, OneDataset):
             whole = _columns([(self.as_document(example.row),) for example in examples], answers)
             found |= {WHOLE + name: values for name, values in whole.items()}
         return found
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        """The texts that were scored. Nobody answers: a model is only measured on them."""
+        return [Shown(example.id, *self._texts(example.row)) for example in self.examples(data)]
+
+    def _texts(self, row: Row) -> tuple[str, str]:
+        """What is given and what is wanted of a model."""
+        if self.form == "chat":
+            turns = conversation(row.get(self.messages or "")) or ()
+            return BETWEEN_TURNS.join(f"{turn.role}: {turn.content}" for turn in turns), ""
+        (asked,) = self.passages(row)
+        return (asked.continuation, "") if self.form == "document" else (prompt_text(asked.prompt), asked.continuation)
 
 
 def _columns(rows: Sequence[tuple[ScoreRequest, ...]], answers: Answers) -> dict[str, list[Value]]:

@@ -50,6 +50,10 @@ class Generating(Prompting):
     def asking_for(self, prompt: Prompt) -> GenerateRequest:
         return GenerateRequest(prompt, max_new_tokens=self.max_new_tokens, stop=self.stop)
 
+    def ask(self, row: Row) -> GenerateRequest:
+        """The greedy answer to the prompt of one row."""
+        return self.asking_for(self.prompt_of(row))
+
 
 class GeneratingOnDataset(Generating, OneDataset):
     """One prompt and one greedy answer for each example of one dataset."""

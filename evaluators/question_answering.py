@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pydantic import Field
@@ -14,6 +14,8 @@ from .evaluator import Answers, Components, Datasets
 from .metrics import Metric
 from .prompting import GeneratingOnDataset
 from .references import compare_each, reference_problems
+from .showing import Shown
+from .shown_answers import shown_texts
 from .texts.question_answers import exact_match, token_f1
 
 _METRICS = (
@@ -59,7 +61,7 @@ class QuestionAnswering(GeneratingOnDataset):
         ]
 
     def requests(self, data: Datasets) -> Sequence[Request]:
-        return [self.asking_for(self.prompt_of(example.row)) for example in self.examples(data)]
+        return [self.ask(example.row) for example in self.examples(data)]
 
     def score(self, data: Datasets, answers: Answers) -> Components:
         replies = [answers[request] for request in self.requests(data)]
@@ -70,3 +72,6 @@ class QuestionAnswering(GeneratingOnDataset):
             cells,
             lambda text, references: (exact_match(text, references), token_f1(text, references)),
         )
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        return shown_texts(self.examples(data), self.ask, answers, self.reference)

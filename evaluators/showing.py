@@ -16,10 +16,12 @@ from .evaluator import Answers, Datasets, Evaluator
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """An answer as text; ``fault`` is the reason where there is none, or where it could not be read."""
+    """An answer as text; ``fault`` is the reason where there is none, or where it could not be read; ``detail`` says
+    more of how it came about, such as a likelihood, in which models differ where they answer alike."""
 
     text: str
     fault: str | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

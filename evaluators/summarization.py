@@ -16,6 +16,8 @@ from .findings import Finding, Table
 from .metrics import Metric
 from .prompting import GeneratingOnDataset
 from .references import compare_each, reference_problems, references_of
+from .showing import Shown
+from .shown_answers import shown_texts
 from .texts.rouge import TokenizerName, choose_tokenizer, rouge, tokenizer_named
 
 _NAMES = {
@@ -72,7 +74,7 @@ class Summarization(GeneratingOnDataset):
         return problems or self._tokenizer_problems(data)
 
     def requests(self, data: Datasets) -> Sequence[Request]:
-        return [self.asking_for(self.prompt_of(example.row)) for example in self.examples(data)]
+        return [self.ask(example.row) for example in self.examples(data)]
 
     def score(self, data: Datasets, answers: Answers) -> Components:
         tokenize = tokenizer_named(self._chosen(data), stemmer=self.stemmer)
@@ -88,6 +90,9 @@ class Summarization(GeneratingOnDataset):
         note = "ROUGE counts words, and this says what it took for one. Scores of different tokenizers do not compare."
         row = (self._chosen(data), self.tokenizer, "yes" if self.stemmer else "no")
         return [Table.of("Tokenizer of ROUGE", note, ("ran", "setting", "stemmer"), [row])]
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        return shown_texts(self.examples(data), self.ask, answers, self.reference)
 
     def _chosen(self, data: Datasets) -> TokenizerName:
         if self.stemmer:  # `check` refused references that it cannot read

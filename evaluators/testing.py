@@ -40,6 +40,7 @@ from .datasets import Dataset, Example, Row
 from .evaluator import Answers, Datasets, Evaluator, ExplainedEvaluator, JudgedEvaluator
 from .measurement import Measured, Measurement, measure
 from .scores import EvaluatorScores, score_evaluator
+from .showing import ShowingEvaluator
 
 Script = Callable[[Request], Answer]
 """A model for tests: what it answers to each request."""
@@ -165,6 +166,7 @@ def _check_scores(evaluator: Evaluator, data: Datasets, scripts: Mapping[str, Sc
         verdicts = _verdicts(evaluator, data, answers, made_answer)
         found = evaluator.findings(data, answers, verdicts)
         assert list(found) == list(evaluator.findings(data, answers, verdicts)), "findings differ the second time"
+    _check_shown(evaluator, data, scripts, made_answer)
 
 
 def _check_failures(evaluator: Evaluator, data: Datasets, scripts: Mapping[str, Script]) -> None:
@@ -190,6 +192,26 @@ def _check_failures(evaluator: Evaluator, data: Datasets, scripts: Mapping[str, 
     if isinstance(evaluator, ExplainedEvaluator):
         answers = {role: _answered(fails, evaluator.requests(data)) for role in ROLES}
         evaluator.findings(data, answers, _verdicts(evaluator, data, answers, fails))
+    _check_shown(evaluator, data, dict.fromkeys(ROLES, fails), fails, reason)
+
+
+def _check_shown(
+    evaluator: Evaluator, data: Datasets, scripts: Mapping[str, Script], judge: Script, fault: str = ""
+) -> None:
+    """What people see: of every example, and of no other model than the given ones. ``fault``: why none answered."""
+    if not isinstance(evaluator, ShowingEvaluator):
+        return
+    answers = {role: _answered(script, evaluator.requests(data)) for role, script in scripts.items()}
+    verdicts = _verdicts(evaluator, data, answers, judge)
+    shown = list(evaluator.shown(data, answers, verdicts))
+    assert shown == list(evaluator.shown(data, answers, verdicts)), "shown() differs the second time"
+    ids, wanted = [one.id for one in shown], [example.id for example in evaluator.examples(data)]
+    assert ids == wanted, f"shown() gives {len(ids)} examples, other than the {len(wanted)} or in another order"
+    others = {role for one in shown for role in one.answers} - set(scripts)
+    assert not others, f"shown() gives answers of {sorted(others)}, which are no models of the run"
+    if fault:
+        silent = [said for one in shown for said in one.answers.values() if not said.fault]
+        assert not silent, f"shown() gives no fault where no model answered: {silent[0]}"
 
 
 def _check_few(evaluator: Evaluator, data: Datasets, scripts: Mapping[str, Script]) -> None:
@@ -199,6 +221,7 @@ def _check_few(evaluator: Evaluator, data: Datasets, scripts: Mapping[str, Scrip
         for name, measurement in measured_by(evaluator, few, scripts).items():
             for value in _values(measurement).values():
                 assert count or isinstance(value, Unmeasured), f"{name} has a value without an example"
+        _check_shown(evaluator, few, scripts, made_answer)
 
 
 def _values(measurement: Measurement) -> Mapping[str, Measured]:

@@ -15,6 +15,8 @@ from .evaluator import Answers, Components, Datasets
 from .metrics import Metric
 from .prompting import GeneratingOnDataset
 from .references import NO_REFERENCE, reference_problems, references_of, text_of
+from .showing import Shown
+from .shown_answers import shown_texts
 from .texts.overlap import (
     BLEU_COUNTS,
     CHRF_COUNTS,
@@ -112,7 +114,7 @@ class TextMatch(GeneratingOnDataset):
         return problems
 
     def requests(self, data: Datasets) -> Sequence[Request]:
-        return [self.asking_for(self.prompt_of(example.row)) for example in self.examples(data)]
+        return [self.ask(example.row) for example in self.examples(data)]
 
     def score(self, data: Datasets, answers: Answers) -> Components:
         replies = [answers[request] for request in self.requests(data)]
@@ -129,6 +131,9 @@ class TextMatch(GeneratingOnDataset):
             schema = Schema(self.json_schema)
             scored["json_schema_valid"] = _each(replies, lambda text: _keeps_to(schema, text))
         return scored
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        return shown_texts(self.examples(data), self.ask, answers, self.reference)
 
     def _shares(self) -> Mapping[str, str]:
         asked: dict[str, str] = {}

@@ -13,21 +13,19 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prefect import State, Task, flow, get_run_logger
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import deployment, flow_run
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem, RegistryError
-from finetune_gate.flows.artifacts import artifact_key
+from finetune_gate.flows.artifacts import artifact_key, leave_artifacts, name_by_decision
 from finetune_gate.flows.clusters import on_cluster
 from finetune_gate.flows.locking import one_at_a_time
+from finetune_gate.flows.progress_artifact import Meter, shown_in_prefect
 from finetune_gate.flows.reviewing import SoFar, continued, wait_for_review, waits_so_far
 from finetune_gate.flows.stopping import why_flow_stopped
 from finetune_gate.gate.gate_file import load_gate_file
-from finetune_gate.gate.progress import Lines
 from finetune_gate.gate.registry.mlflow_client import plain
-from finetune_gate.gate.reports import render_markdown, rule_rows
 from finetune_gate.gate.run import GateRequest, GateResult, StepName, walk_in_turn
 from finetune_gate.gate.turns import Wish
 
@@ -141,23 +139,25 @@ def _refuse_other_models(gate_file: Path, model: str) -> None:
         raise ConfigurationError(Problem(str(gate_file), f"a gate file of {found!r}", f"one of {model!r}", way_out))
 
 
-class _Logged(Lines):
-    """Progress as log lines of the flow run, at most one every half minute within a stretch of work."""
-
-    def __init__(self) -> None:
-        super().__init__(every=30.0)
-
-    def say(self, line: str) -> None:
-        get_run_logger().info(line.strip())
-
-
 def _walk_as_tasks(request: GateRequest, wish: Wish) -> GateResult:
-    log = get_run_logger()
+    log, meter = get_run_logger(), Meter()
+
+    def as_task(name: StepName, step: Callable[[], T], /) -> T:
+        if name != "answer":
+            return _as_task(name, step)
+        key = f"{artifact_key(load_gate_file(request.gate_file).file.model)}-progress"
+
+        def answer() -> T:
+            with shown_in_prefect(meter, key):
+                return step()
+
+        return _as_task(name, answer)
+
     result = walk_in_turn(
         request,
         wish=wish,
-        via=_as_task,
-        progress=_Logged(),
+        via=as_task,
+        progress=meter,
         run_on=on_cluster,
         stopped=why_flow_stopped,
         within=_alone if deployment.id is not None else nullcontext,
@@ -166,12 +166,8 @@ def _walk_as_tasks(request: GateRequest, wish: Wish) -> GateResult:
     log.info(plain(record.sentence))
     if result.elsewhere:
         log.info(f"decided by {plain(result.elsewhere)}, not by this run")
-    key = artifact_key(record.model)
-    create_markdown_artifact(
-        markdown=render_markdown(record, report_address=result.address), key=key, description=record.sentence
-    )
-    rows: list[Any] = list(rule_rows(record))
-    create_table_artifact(table=rows, key=f"{key}-rules", description=f"Rules of {record.model}: {record.decision}")
+    leave_artifacts(result)
+    name_by_decision(record)
     return result
 
 

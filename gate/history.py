@@ -43,6 +43,20 @@ class PastDecision:
     awaits_approval: bool = False
 
 
+def figure_name(metric: str, by: Mapping[str, str]) -> str:
+    """What MLflow calls a metric on one slice: ``classification.accuracy[category=billing]``."""
+    return metric + "".join(f"[{column}={value}]" for column, value in by.items())
+
+
+def low_name(figure: str) -> str:
+    """Where the lower end of a figure's interval is kept."""
+    return f"low/{figure}"
+
+
+def high_name(figure: str) -> str:
+    return f"high/{figure}"
+
+
 def decisions_of(past: Sequence[PastRun]) -> list[PastDecision]:
     """Oldest first."""
     return [

@@ -166,6 +166,14 @@ class FindingsRecord(_Part):
     digest: str
 
 
+class ExamplesRecord(_Part):
+    """Examples for people to read, kept beside the record; ``digest`` is over what they say, not the file's bytes."""
+
+    file: str
+    digest: str
+    examples: int
+
+
 class ActionRecord(_Part):
     """What acting on the decision changed. ``outcome`` none: nothing was to be changed; dry_run: nothing could be;
     stale: the champion was another by then; digest_changed: the candidate's files were others by then."""
@@ -278,6 +286,7 @@ class DecisionRecord(_Part):
     gate_file: GateFileRecord
     score_table: ScoreTableRecord
     findings: FindingsRecord | None = None
+    examples: ExamplesRecord | None = None
     look: LookRecord | None = None
     seed: int
     today: str
@@ -295,13 +304,13 @@ class DecisionRecord(_Part):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON without ``run``, models' ``origin``, and ``today`` where no waiver needs it.
 
-        What is said of approvals, of files that changed, of looks, and of checks by slice is left out where there is
-        nothing to say: a record keeps the digest that it had before there were any.
+        What is said of approvals, of files that changed, of looks, of examples to read, and of checks by slice is left
+        out where there is nothing to say: a record keeps the digest that it had before there were any.
         """
         evidence = self.model_dump(mode="json", exclude={"run": True, "models": {"__all__": {"origin"}}})
         if not any(rule.settings.get("waiver") for rule in self.rules):
             del evidence["today"]
-        for name in ("approval_required", "awaits_approval", "files_changed", "look"):
+        for name in ("approval_required", "awaits_approval", "examples", "files_changed", "look"):
             if not evidence[name]:
                 del evidence[name]
         for check in (check for rule in evidence["rules"] for check in rule["checks"]):

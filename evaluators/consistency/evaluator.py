@@ -24,6 +24,7 @@ from ..estimators import Mean, Part
 from ..evaluator import Answers, Components, Datasets
 from ..findings import Finding
 from ..metrics import Estimator, Metric
+from ..showing import Shown
 from ..texts.agreement import consistently_right, majority_share, pair_agreement, pass_hat
 from ..texts.clustering import connected, semantic_entropy
 from ..texts.keyness import terms_of
@@ -32,6 +33,7 @@ from ..texts.sameness import Same, Sameness
 from .comparing import Compare, asked_texts, both_texts, relation, rightness, texts_of
 from .findings import departures, least_steady, term_table
 from .questions import ConsistencySettings, Question
+from .shown import shown_question
 
 Scores = dict[str, Value]
 ROLES = 3
@@ -136,6 +138,9 @@ class Consistency(ConsistencySettings):
         found += least_steady(scored, answers["candidate"])
         found += departures(scored, answers)
         return found
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        return [shown_question(question, answers) for question in self.questions(data)]
 
     @property
     def _sameness(self) -> Sameness:

@@ -24,11 +24,14 @@ from ..findings import Finding
 from ..metrics import Estimator, Metric, Subject
 from ..prompting import GeneratingOnDataset
 from ..references import reference_problems, references_of, text_of
+from ..showing import Shown
+from ..shown_answers import shown_texts
 from .by_rater import Opinions, mean_opinion
 from .findings import rating_findings
 from .panel import Panel
 from .ratings import HIGHEST, LOWEST, rating_problems, read_ratings, seen_prompt
 from .sheet import Pair
+from .shown import shown_pairs
 
 Column = Sequence[Value]
 
@@ -177,7 +180,7 @@ class Human(GeneratingOnDataset):
         return tuple(example for example in every if f"{self.seed} {example.id}" in taken)
 
     def requests(self, data: Datasets) -> Sequence[Request]:
-        return [self.asking_for(self.prompt_of(example.row)) for example in self.examples(data)]
+        return [self.ask(example.row) for example in self.examples(data)]
 
     def pairs(self, data: Datasets, answers: Mapping[str, Answers]) -> tuple[Pair, ...]:
         """What there is to rate, for `make_sheet`: of every example that both models answered, equal answers included.
@@ -215,6 +218,10 @@ class Human(GeneratingOnDataset):
     ) -> Sequence[Finding]:
         """How far the rating has come, what each rater did, and where they disagree most."""
         return rating_findings(self._panel(data, answers), self.criteria)
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        answered = shown_texts(self.examples(data), self.ask, answers, self.reference)
+        return shown_pairs(self._panel(data, answers), answered)
 
     def _panel(self, data: Datasets, answers: Mapping[str, Answers]) -> Panel:
         requests = self.requests(data)

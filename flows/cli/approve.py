@@ -11,7 +11,7 @@ import click
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 
-from .options import tracking_uri_option
+from .options import complete_files, tracking_uri_option
 from .output import EXIT, print_json
 from .progress import shown_progress
 from .run import actor, print_result
@@ -25,7 +25,7 @@ _FLOW_RUN = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_files)
 @click.option("--reason", required=True, metavar="TEXT", help="Why, in a sentence: goes into the decision record.")
 @click.option("--as", "name", default=actor, show_default="who you are logged in as", help="Your name, likewise.")
 @click.option("--block", is_flag=True, help="Block the version instead.")

@@ -28,7 +28,8 @@ def refuse_unavailable(gate: Gate) -> None:
 @click.command()
 @gate_file_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def check(gate_file: Path, as_json: bool) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing where all is in order.")
+def check(gate_file: Path, as_json: bool, quiet: bool) -> None:
     """Check a gate file and its data; ask nothing, load nothing.
 
     All faults are reported at once, each with its line, what was found, what was expected and a suggestion.
@@ -50,6 +51,7 @@ def check(gate_file: Path, as_json: bool) -> None:
                 "rules": [{"rule": rule.text, "severity": rule.severity} for rule in gate.rules],
             }
         )
+    if as_json or quiet:
         return
     click.echo(f"{gate_file}: in order, for model {gate.file.model!r}")
     for name, found in data.items():

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .output import EXIT
+from .output import EXIT, print_json
 from .progress import shown_progress
-from .run import gate_candidate, print_result
+from .run import gate_candidate, print_result, result_json
 
 if TYPE_CHECKING:
     from finetune_gate.flows.demo.registering import DemoRegistry
+    from finetune_gate.gate.run import GateResult
 
 GATE_FILE = """\
 # What a new version of the ticket router must show before it may serve.
@@ -52,8 +53,10 @@ promotion: {{alias: champion}}
 )
 @click.option("--seed", type=click.IntRange(0, 2**31), default=0, show_default=True, help="Seed of data and training.")
 @click.option("--prefect/--no-prefect", "with_prefect", default=False, help="Walk the steps as a Prefect flow.")
+@click.option("--json", "as_json", is_flag=True, help="Print both results as JSON.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Show every measurement, not only those that rules look at.")
-def demo(folder: Path, seed: int, with_prefect: bool, verbose: bool) -> None:
+def demo(folder: Path, seed: int, with_prefect: bool, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Train, register and gate two tiny models: no network, no key, no GPU.
 
     A base model learns help-desk prose. A LoRA learns to route tickets, and should be promoted; a full fine-tune on
@@ -65,7 +68,8 @@ def demo(folder: Path, seed: int, with_prefect: bool, verbose: bool) -> None:
 
     begun = time.monotonic()
     folder = folder / f"seed-{seed}"
-    with shown_progress(quiet=False) as progress:
+    quiet = quiet or as_json
+    with shown_progress(quiet) as progress:
         models = train_demo_models(folder, seed, progress.say, base_uri=BASE_URI)
         progress.say("registry: base, good and over-fitted model in MLflow")
         registry = register_demo_models(folder, models.base, models.good, models.overfit)
@@ -73,23 +77,39 @@ def demo(folder: Path, seed: int, with_prefect: bool, verbose: bool) -> None:
     gate_file = folder / "gate.yaml"
     gate_file.write_text(_gate_text(), encoding="utf-8")
 
-    good = _gate(gate_file, registry, registry.good, "the LoRA, trained on 600 tickets", with_prefect, verbose)
-    overfit = _gate(gate_file, registry, registry.overfit, "the full fine-tune on 18 tickets", with_prefect, verbose)
+    decided: list[str] = []
+    results: list[dict[str, object]] = []
+    for version, told in (
+        (registry.good, "the LoRA, trained on 600 tickets"),
+        (registry.overfit, "the full fine-tune on 18 tickets"),
+    ):
+        if not as_json:
+            click.echo(f"\n$ finetune-gate run {gate_file} --version {version}      # {told}")
+        result = _gate(gate_file, registry, version, with_prefect, quiet=quiet)
+        decided.append(result.record.decision)
+        results.append(result_json(result))
+        if not as_json:
+            print_result(result, as_json=False, verbose=verbose)
 
-    click.echo(f"\n{time.monotonic() - begun:.0f} s. The same by hand:")
-    click.echo(f"  export MLFLOW_TRACKING_URI={registry.tracking_uri}")
-    click.echo(f"  finetune-gate run {gate_file} --version {registry.overfit}   # exit status 1: blocked")
-    click.echo('  mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"   # versions, tags, runs')
-    as_told = (good, overfit) == ("promote", "block")
+    as_told = decided == ["promote", "block"]
+    seconds = time.monotonic() - begun
+    if as_json:
+        print_json(
+            {"as_told": as_told, "seconds": round(seconds, 1), "tracking_uri": registry.tracking_uri, "gates": results}
+        )
+    else:
+        click.echo(f"\n{seconds:.0f} s. The same by hand:")
+        click.echo(f"  export MLFLOW_TRACKING_URI={registry.tracking_uri}")
+        click.echo(f"  finetune-gate run {gate_file} --version {registry.overfit}   # exit status 1: blocked")
+        click.echo('  mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"   # versions, tags, runs')
     if not as_told:
-        click.echo(f"expected one promotion and one block, got {good} and {overfit}", err=True)
+        click.echo(f"expected one promotion and one block, got {' and '.join(decided)}", err=True)
     raise click.exceptions.Exit(0 if as_told else EXIT["could not evaluate"])
 
 
-def _gate(gate_file: Path, registry: DemoRegistry, version: str, told: str, with_prefect: bool, verbose: bool) -> str:
+def _gate(gate_file: Path, registry: DemoRegistry, version: str, with_prefect: bool, *, quiet: bool) -> GateResult:
     from finetune_gate.gate.run import GateRequest
 
-    click.echo(f"\n$ finetune-gate run {gate_file} --version {version}      # {told}")
     request = GateRequest(
         gate_file=gate_file,
         candidate=version,
@@ -99,9 +119,7 @@ def _gate(gate_file: Path, registry: DemoRegistry, version: str, told: str, with
         trigger="demo",
         actor="demo",
     )
-    result = gate_candidate(request, with_prefect, quiet=False)
-    print_result(result, as_json=False, verbose=verbose)
-    return result.record.decision
+    return gate_candidate(request, with_prefect, quiet=quiet)
 
 
 def _gate_text() -> str:

@@ -33,7 +33,10 @@ _DEFAULT_FILE = Path("gate.yaml")
     help="How long each server may take to answer a question.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def doctor(gate_file: Path | None, tracking_uri: str | None, models: bool, seconds: float, as_json: bool) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="Show faults and warnings alone, and nothing where there are none.")
+def doctor(
+    gate_file: Path | None, tracking_uri: str | None, models: bool, seconds: float, as_json: bool, quiet: bool
+) -> None:
     """Look at this machine, MLflow, Prefect, and what a gate file needs; say what to mend.
 
     GATE_FILE is gate.yaml where there is one; without, only machine, MLflow and Prefect are looked at. Changes nothing
@@ -43,10 +46,11 @@ def doctor(gate_file: Path | None, tracking_uri: str | None, models: bool, secon
 
     gate, of_file = _gate_file(gate_file)
     findings = [*of_file, *examine(_checks(gate, tracking_uri, models=models, seconds=seconds))]
+    shown = [one for one in findings if one.state in ("fault", "warning")] if quiet else findings
     if as_json:
-        print_json([finding.to_json() for finding in findings])
-    else:
-        _print(findings)
+        print_json([finding.to_json() for finding in shown])
+    elif shown:
+        _print(shown)
     raise click.exceptions.Exit(EXIT["usage"] if keeps_gates_from_running(findings) else 0)
 
 

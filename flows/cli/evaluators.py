@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import sys
 from collections.abc import Mapping
 from typing import cast
 
@@ -116,7 +118,7 @@ def _print_short(described: Mapping[str, object]) -> None:
         f"{str(metric['metric']).partition('.')[2]} {'↑' if metric['higher_is_better'] else '↓'}"
         for metric in _metrics(described)
     ]
-    click.echo(click.wrap_text(", ".join(names) or "known once it has settings", 98, "  metrics  ", " " * 11))
+    click.echo(click.wrap_text(", ".join(names) or "known once it has settings", _width(), "  metrics  ", " " * 11))
     click.echo()
 
 
@@ -129,15 +131,21 @@ def _print_whole(described: Mapping[str, object]) -> None:
         said = f"{metric['description']}" + (f" ({metric['unit']})" if metric["unit"] else "")
         if metric["limit"] is not None:
             said += f"; blocks beyond {metric['limit']:g} unless a rule says otherwise"
-        click.echo(click.wrap_text(said, 98, f"  {metric['metric']} {arrow}  ", " " * 6))
+        click.echo(click.wrap_text(said, _width(), f"  {metric['metric']} {arrow}  ", " " * 6))
     click.echo("\nsettings")
     for setting in cast("list[Mapping[str, object]]", described["settings"]):
         default = "required" if setting["required"] else f"default {setting['default']!r}"
-        click.echo(click.wrap_text(f"{setting['description']} [{default}]", 98, f"  {setting['name']}  ", " " * 6))
+        said = f"{setting['description']} [{default}]"
+        click.echo(click.wrap_text(said, _width(), f"  {setting['name']}  ", " " * 6))
     click.echo("\nexample")
     ((kind, example),) = cast("Mapping[str, Mapping[str, object]]", described["example"]).items()
     inner = ", ".join(f"{name}: {_yaml(value)}" for name, value in example.items())
     click.echo(f"  - {kind}: {{{inner}}}")
+
+
+def _width() -> int:
+    """Of a terminal, where it is narrower than lines are easily read."""
+    return min(98, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 98
 
 
 def _needs(described: Mapping[str, object]) -> str:

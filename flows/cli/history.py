@@ -38,7 +38,8 @@ def history(
     from finetune_gate.gate.history import decisions_of, moves_of
     from finetune_gate.gate.record import write_bytes_atomically
     from finetune_gate.gate.registry import Ledger, Registry, Tracking
-    from finetune_gate.gate.reports.history import plotted_metrics, render_history
+    from finetune_gate.gate.reports.history import render_history
+    from finetune_gate.gate.reports.history_plots import plotted_metrics
 
     registry = Registry.connect(tracking_uri)
     past = decisions_of(Tracking(registry).past_runs(model, limit))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -14,6 +15,11 @@ gate_file_argument = click.argument("gate_file", type=click.Path(path_type=Path)
 tracking_uri_option = click.option(
     "--tracking-uri", envvar="MLFLOW_TRACKING_URI", help="MLflow server, or sqlite:/// address."
 )
+
+
+def complete_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """For arguments that may be a file and something else: the shell offers files."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def version_option(what: str) -> Callable[[Command], Command]:

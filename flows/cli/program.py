@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Never
 
 import click
+from click.shell_completion import CompletionItem
 
 from finetune_gate.evaluators.errors import FinetuneGateError, Problem, without_credentials
 from finetune_gate.gate.interrupts import remember_interrupts
@@ -39,6 +40,7 @@ _COMMANDS = {
     "reconcile": ("reconcile:reconcile", "Bring aliases and promotion ledgers together."),
     "store": ("store:store", "Look at the store of answers, check it, prune it."),
     "doctor": ("doctor:doctor", "Look at this machine, MLflow and Prefect, and say what to mend."),
+    "completion": ("completion:completion", "Print the script that makes a shell complete commands."),
 }
 
 
@@ -52,6 +54,11 @@ class _LazyGroup(click.Group):
         module, _, name = _COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f".{module}", __package__), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands by their names in the table, where click would import the module of each to ask for its help."""
+        own = [CompletionItem(name, help=line) for name, (_, line) in _COMMANDS.items() if name.startswith(incomplete)]
+        return [*own, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

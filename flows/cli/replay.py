@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import tracking_uri_option
+from .options import complete_files, tracking_uri_option
 from .output import EXIT, print_json
 from .run import actor
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete_files)
 @click.option("--gate", "gate_file", type=click.Path(path_type=Path), required=True, help="The gate file to decide by.")
 @tracking_uri_option
 @click.option(
     "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write the record of the new decision here."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def replay(run: str, gate_file: Path, tracking_uri: str | None, out: Path | None, as_json: bool) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Show the new decision whole, with every measurement.")
+def replay(run: str, gate_file: Path, tracking_uri: str | None, out: Path | None, as_json: bool, verbose: bool) -> None:
     """Decide again from a stored run, by another gate file's rules. No model is asked, and nothing is moved.
 
     RUN is a decision-record.json or the folder it lies in, or the id of an MLflow run (runs:/ID). Its scores must be
@@ -45,7 +46,7 @@ def replay(run: str, gate_file: Path, tracking_uri: str | None, out: Path | None
     if as_json:
         print_json(_as_json(found, out))
     else:
-        _print(found, out)
+        _print(found, out, verbose=verbose)
     raise click.exceptions.Exit(EXIT[found.record.decision])
 
 
@@ -76,7 +77,7 @@ def _rule(rule: RuleRecord | None) -> dict[str, object] | None:
     return {"rule": rule.text, "severity": rule.severity, "outcome": rule.outcome, "sentence": rule.sentence}
 
 
-def _print(found: Replayed, out: Path | None) -> None:
+def _print(found: Replayed, out: Path | None, *, verbose: bool) -> None:
     from finetune_gate.gate.reports.inert import inert_text
 
     click.echo(f"Then     {inert_text(found.then.sentence, limit=1000)}")
@@ -87,6 +88,11 @@ def _print(found: Replayed, out: Path | None) -> None:
         click.echo(f"{before or '-':<13} {after or '-':<13} {inert_text(_words(one))}")
     for remark in found.remarks:
         click.echo(f"\n{inert_text(remark)}")
+    if verbose:
+        from finetune_gate.gate.reports import print_record
+
+        click.echo()
+        print_record(found.record, verbose=True)
     if out is not None:
         click.echo(f"\nRecord   {out}")
 

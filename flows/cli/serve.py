@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 from contextlib import closing
 from dataclasses import replace
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     metavar="SECONDS",
     help="Look at all models so often, whether asked to or not; 0: never.",
 )
+@click.option("--json", "as_json", is_flag=True, help="A JSON line for everything that happens.")
 def serve(
     gate_files: tuple[Path, ...],
     host: str,
@@ -51,6 +53,7 @@ def serve(
     hours: float,
     tracking_uri: str | None,
     out: Path,
+    as_json: bool,
 ) -> None:
     """Receive MLflow's webhooks for the models of GATE_FILEs, and gate what asks for it.
 
@@ -61,12 +64,13 @@ def serve(
     from finetune_gate.flows.receiver import Inbox, Log, Receiver, Working, own_aliases, webhook_secrets
     from finetune_gate.flows.receiver import serve as serve_deliveries
     from finetune_gate.flows.relays import open_watch
+    from finetune_gate.gate.clock import now_iso
     from finetune_gate.gate.home import default_home
 
     secrets = webhook_secrets(os.environ)
     models = own_aliases(_gate_files(gate_files))
     settings = watch_settings(gate_files, relay, at_once, hours, tracking_uri, out, trigger="webhook")
-    log, lines = Log(click.echo), WatchLines(as_json=False)
+    log, lines = Log(_say_as_json if as_json else click.echo), WatchLines(as_json=as_json)
     with (
         Inbox.open(inbox or default_home() / "inbox.sqlite3") as box,
         closing(open_watch(settings, ended=lines.gate)) as watch,
@@ -75,6 +79,10 @@ def serve(
         receiver = Receiver(secrets, models, box, log, wake=working.wake)
 
         def ready(address: str) -> None:
+            if as_json:
+                about = {"webhooks": address, "models": sorted(models), "inbox": str(box.path)}
+                click.echo(json.dumps({"at": now_iso(), **about}))
+                return
             click.echo(f"Webhooks  {address}")
             click.echo(f"Models    {', '.join(sorted(models))}")
             click.echo(f"Inbox     {box.path}")
@@ -85,6 +93,12 @@ def serve(
         if watch.under_way:
             log.line(f"stopping {watch.under_way} gates: they go on at the next start")
     raise click.exceptions.Exit(EXIT["promote"])
+
+
+def _say_as_json(line: str) -> None:
+    """A line of the log, which begins with its moment."""
+    at, _, said = line.partition("  ")
+    click.echo(json.dumps({"at": at, "said": said}))
 
 
 def _gate_files(paths: tuple[Path, ...]) -> list[GateFile]:

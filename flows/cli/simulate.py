@@ -27,8 +27,10 @@ from .progress import shown_progress
     help="With --record: what a candidate of no difference equals.  [default: champion, if there is one]",
 )
 @click.option("--aa", "same", is_flag=True, help="Base against base: how often it alarms where there is nothing.")
-@click.option("--worlds", type=click.IntRange(2, 1_000_000), default=1000, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--worlds", type=click.IntRange(2, 1_000_000), default=1000, show_default=True, help="How often it is decided."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the worlds that are drawn.")
 @click.option("--differences", metavar="D,D,...", help="True differences to look at, such as -0.04,-0.02,0.")
 @click.option("--base-rate", type=float, help="Without --record: how often the base is right.  [default: 0.7]")
 @click.option("--discordance", type=float, help="Without --record: how often models differ.  [default: 0.2]")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import tracking_uri_option
+from .options import complete_files, tracking_uri_option
 from .output import EXIT, print_json, print_problems
 
 if TYPE_CHECKING:
@@ -16,17 +16,19 @@ if TYPE_CHECKING:
 
 _DIFFERS = 1
 _SHOWN = 20
-"""Differences that a person is shown of each check; --json shows all."""
+"""Differences that a person is shown of each check, unless --verbose or --json asks for all."""
 
 
 @click.command()
-@click.argument("record")
+@click.argument("record", shell_complete=complete_files)
 @click.option(
     "--key", type=click.Path(path_type=Path), metavar="PUBLIC.pem", help="Check the signatures with this key."
 )
 @tracking_uri_option
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
-def verify(record: str, key: Path | None, tracking_uri: str | None, as_json: bool) -> None:
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing where it is verified.")
+@click.option("-v", "--verbose", is_flag=True, help="Show every difference.")
+def verify(record: str, key: Path | None, tracking_uri: str | None, as_json: bool, quiet: bool, verbose: bool) -> None:
     """Decide again from what a run kept, and compare every bit. No model is asked, nothing is changed.
 
     RECORD is a decision-record.json or the folder it lies in, or the id of an MLflow run (runs:/ID).
@@ -43,8 +45,8 @@ def verify(record: str, key: Path | None, tracking_uri: str | None, as_json: boo
     status = {"verified": 0, "differs": _DIFFERS}.get(found.outcome, EXIT["could not evaluate"])
     if as_json:
         print_json(_as_json(found, status))
-    else:
-        _print(found)
+    elif status or not quiet:
+        _print(found, verbose=verbose)
         print_problems(found.problems, as_json=False)
     raise click.exceptions.Exit(status)
 
@@ -60,18 +62,19 @@ def _as_json(found: Verification, status: int) -> dict[str, object]:
     }
 
 
-def _print(found: Verification) -> None:
+def _print(found: Verification, *, verbose: bool) -> None:
     from finetune_gate.gate.reports.inert import inert_text
 
     click.echo(inert_text(found.record.sentence, limit=1000))
     for check in found.checks:
         click.echo(f"{check.state:<12} {check.name:<13} {inert_text(check.said)}")
-        for one in check.differences[:_SHOWN]:
+        shown = check.differences if verbose else check.differences[:_SHOWN]
+        for one in shown:
             click.echo(f"{'':13}{inert_text(one.where)}")
             click.echo(f"{'':15}found:    {inert_text(one.found)}")
             click.echo(f"{'':15}expected: {inert_text(one.expected)}")
-        if len(check.differences) > _SHOWN:
-            click.echo(f"{'':13}{len(check.differences) - _SHOWN} more differences: --json shows all")
+        if len(check.differences) > len(shown):
+            click.echo(f"{'':13}{len(check.differences) - len(shown)} more differences: --verbose shows all")
     if found.hint:
         click.echo(f"hint: {inert_text(found.hint)}")
     click.echo(f"{found.outcome}: record digest {found.record.digest()}")

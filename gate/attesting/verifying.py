@@ -21,8 +21,9 @@ from finetune_gate.evaluators.scores import ScoreTable
 from ..gate_file.settings import Gate
 from ..record import DatasetRecord, DecisionRecord
 from ..run.attested_files import BUNDLE_FILE, STATEMENTS_FILE, attested_digests
+from ..run.example_files import examples_digest, read_examples
 from ..run.record_parts import levels_of
-from ..run.states import FINDINGS_FILE, SCORES_FILE
+from ..run.states import EXAMPLES_FILE, FINDINGS_FILE, SCORES_FILE
 from .byte_checks import check_files, check_signatures, check_spelling, check_statements, stated_digests
 from .checks import Check, compared
 from .differences import Difference, differences
@@ -85,6 +86,7 @@ def verify(kept: Kept, key: PublicKey | None = None) -> Verification:
         *about_bytes,
         about_scores,
         _findings(record, digests),
+        _examples(kept, digests, stated),
         about_settings,
         *_decided(record, gate, table),
     )
@@ -124,6 +126,24 @@ def _findings(record: DecisionRecord, digests: Mapping[str, str]) -> Check:
     now = {"file": FINDINGS_FILE, "digest": digests.get(FINDINGS_FILE, "there is no such file")}
     what = f"digest of {FINDINGS_FILE}, beside the one that the record names"
     return compared("findings", what, differences("findings", record.findings.model_dump(mode="json"), now))
+
+
+def _examples(kept: Kept, digests: Mapping[str, str], stated: Mapping[str, str] | None) -> Check:
+    """Nothing is decided by them; a file that is known not to be the one that was kept is not read."""
+    recorded = kept.record.examples
+    if recorded is None:
+        return Check("examples", "not checked", "none were kept to be read")
+    if stated is not None and stated.get(EXAMPLES_FILE) != digests.get(EXAMPLES_FILE):
+        return Check("examples", "not checked", f"{EXAMPLES_FILE} is not the file that was kept")
+    try:
+        examples = read_examples(kept.folder / EXAMPLES_FILE)
+    except EvaluationError as error:
+        found = (Difference(one.where, one.found, one.expected) for one in error.problems)
+        return compared("examples", f"{EXAMPLES_FILE}, read", found)
+    count = sum(map(len, examples.by_evaluator.values()))
+    now = {"file": EXAMPLES_FILE, "digest": examples_digest(examples), "examples": count}
+    what = f"digest of {count:,} examples, beside the one that the record names"
+    return compared("examples", what, differences("examples", recorded.model_dump(mode="json"), now))
 
 
 def _settings(record: DecisionRecord, *, intact: bool) -> tuple[Check, Gate | None]:

@@ -112,7 +112,7 @@ def _check(
         return Check(against, bound, side, measured, "passed")
     if (side == "at least" and high < bound) or (side == "at most" and low > bound):
         return Check(against, bound, side, measured, "failed")
-    needed = None if rule.confidence == "none" else _needed(measured, bound)
+    needed = _needed(measured, bound)
     return Check(against, bound, side, measured, "inconclusive", needed if needed and needed > planned else None)
 
 

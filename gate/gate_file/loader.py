@@ -21,7 +21,7 @@ from .budgets import budget_problems
 from .rule_problems import empty_bounds, unknown_slices, wrong_subjects
 from .rules import Rule
 from .settings import Gate, GateFile
-from .strict_yaml import Document, document_of, read_yaml
+from .strict_yaml import Document, document_of, parse_yaml, read_yaml
 from .suggesting import suggestion
 
 Keys = tuple[str | int, ...]
@@ -29,7 +29,15 @@ Keys = tuple[str | int, ...]
 
 def load_gate_file(path: Path) -> Gate:
     """Raises ConfigurationError with every problem of the file."""
-    document = read_yaml(path)
+    return _of_document(read_yaml(path))
+
+
+def gate_from_text(text: str, path: Path) -> Gate:
+    """The gate of a file that is not written yet: ``path`` is where it will lie. Raises ConfigurationError."""
+    return _of_document(parse_yaml(text.encode("utf-8", "surrogatepass"), path))
+
+
+def _of_document(document: Document) -> Gate:
     return _checked(document, hashlib.sha256(document.content).hexdigest())
 
 

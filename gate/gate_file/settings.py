@@ -209,6 +209,20 @@ class Reviewing(_Section):
     hours: float = Field(default=72.0, gt=0, le=24 * 30, description="how long, counted from the first wait")
 
 
+class Reporting(_Section):
+    """What is kept for people to read. Never decided by."""
+
+    examples: int = Field(
+        default=10_000,
+        ge=0,
+        le=100_000,
+        description="examples of each evaluator that are kept with their texts, drawn by execution.seed; 0: none",
+    )
+    describe_version: bool = Field(
+        default=True, description="write the verdict into the description of the version in MLflow, as a section of it"
+    )
+
+
 class GateFile(_Section):
     """The settings of a gate file, except its evaluators, which are built by their own classes."""
 
@@ -226,6 +240,7 @@ class GateFile(_Section):
     triggers: Triggers = Triggers()
     execution: Execution = Execution()
     review: Reviewing = Reviewing()
+    report: Reporting = Reporting()
     endpoints: dict[str, EndpointSettings] = Field(
         default_factory=dict, description="OpenAI-compatible APIs by the name that model addresses begin with"
     )

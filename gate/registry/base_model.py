@@ -102,7 +102,7 @@ def claims_at(registry: Registry, place: Place, source: ModelSource) -> tuple[Cl
     """Every claim about the base of the model at ``place``, the most deliberate first, the model's own last."""
     if not place.name or not place.version:
         return _own_claims(source, ())
-    told = _registry_claims(registry, registry.version(place.name, place.version))
+    told = registry_claims(registry, registry.version(place.name, place.version))
     return told + _own_claims(source, told)
 
 
@@ -117,7 +117,8 @@ def _own_claims(source: ModelSource, told: Sequence[Claim]) -> tuple[Claim, ...]
     return (Claim("the model's own name", f"{OPENAI}:/{base}"),)
 
 
-def _registry_claims(registry: Registry, version: RegisteredVersion) -> tuple[Claim, ...]:
+def registry_claims(registry: Registry, version: RegisteredVersion) -> tuple[Claim, ...]:
+    """What tags and parameters say about the base of ``version``, the most deliberate first."""
     client = registry.connection.client
     sources = [("version tag", version.tags)]
     if version.source.startswith("models:/m-"):

@@ -41,18 +41,10 @@ def cached_snapshot(hub_id: str, downloads: Path) -> Snapshot | None:
     The cache keeps links into a folder of blobs; here they become files (hard links where the disk allows it), since
     a folder with links is not accepted as a model.
     """
-    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]  -- tqdm is untyped
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    match = _ID.fullmatch(hub_id)
-    if match is None:
+    match, cached = _ID.fullmatch(hub_id), _cached(hub_id)
+    if match is None or cached is None:
         return None
-    repo, revision = match["repo"], match["revision"]
-    try:
-        cached = Path(snapshot_download(repo, revision=revision, local_files_only=True)).resolve()
-    except (HFValidationError, LocalEntryNotFoundError):
-        return None
-    uri = f"hf://{repo}@{cached.name}"
+    uri = f"hf://{match['repo']}@{cached.name}"
     target = downloads / hashlib.sha256(uri.encode()).hexdigest()[:16]
     files = {
         path.relative_to(cached): real
@@ -75,6 +67,25 @@ def cached_snapshot(hub_id: str, downloads: Path) -> Snapshot | None:
             shutil.rmtree(target, ignore_errors=True)
             os.replace(copy, target)
     return Snapshot(uri, target)
+
+
+def is_cached(hub_id: str) -> bool:
+    """Whether the cache holds it; nothing is linked or copied."""
+    return _cached(hub_id) is not None
+
+
+def _cached(hub_id: str) -> Path | None:
+    """The cache's own folder, which is full of links."""
+    from huggingface_hub import snapshot_download  # pyright: ignore[reportUnknownVariableType]  -- tqdm is untyped
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    match = _ID.fullmatch(hub_id)
+    if match is None:
+        return None
+    try:
+        return Path(snapshot_download(match["repo"], revision=match["revision"], local_files_only=True)).resolve()
+    except (HFValidationError, LocalEntryNotFoundError):
+        return None
 
 
 def _same(copy: Path, original: Path) -> bool:

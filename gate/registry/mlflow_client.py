@@ -11,11 +11,12 @@ project makes, and no more).
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
 import socket
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import Final, TypeVar, cast
 
 from finetune_gate.evaluators.errors import FinetuneGateError, Problem, RegistryError, without_credentials
 
+from .figures import Figure, UsedData
 from .mlflow_types import Client, FileInfo
 
 SETTINGS: Final[Mapping[str, str]] = {
@@ -100,7 +102,12 @@ class Connection:
         return Path(found)
 
     def log_batch(
-        self, run_id: str, metrics: Mapping[str, float], params: Mapping[str, str], tags: Mapping[str, str], at_ms: int
+        self,
+        run_id: str,
+        metrics: Mapping[str, Figure],
+        params: Mapping[str, str],
+        tags: Mapping[str, str],
+        at_ms: int,
     ) -> None:
         """Log to one run, at time ``at_ms`` (milliseconds since 1970); at most 1000 metrics, 100 params, 100 tags."""
         from mlflow.entities import Metric, Param, RunTag
@@ -108,10 +115,42 @@ class Connection:
         with self.doing(f"log results to run {run_id}"):
             self.client.log_batch(
                 run_id,
-                metrics=[Metric(key, value, at_ms, 0) for key, value in metrics.items()],
+                metrics=[
+                    Metric(
+                        key,
+                        figure.value,
+                        at_ms,
+                        0,
+                        model_id=figure.model_id,
+                        dataset_name=figure.data.name if figure.data else None,
+                        dataset_digest=figure.data.digest if figure.data else None,
+                    )
+                    for key, figure in metrics.items()
+                ],
                 params=[Param(key, value) for key, value in params.items()],
                 tags=[RunTag(key, value) for key, value in tags.items()],
             )
+
+    def log_inputs(self, run_id: str, data: Sequence[UsedData], model_id: str | None) -> None:
+        """Say which datasets, and which logged model, one run was about. Saying it again changes nothing."""
+        from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput
+
+        inputs = [
+            DatasetInput(
+                Dataset(
+                    name=one.name,
+                    digest=one.digest,
+                    source_type="local",
+                    source=json.dumps({"uri": one.file}),
+                    schema=one.schema(),
+                    profile=json.dumps({"num_rows": one.rows, "sha256": one.sha256}),
+                ),
+                [InputTag("mlflow.data.context", one.context)],
+            )
+            for one in data
+        ]
+        with self.doing(f"log the inputs of run {run_id}"):
+            self.client.log_inputs(run_id, inputs, [LoggedModelInput(model_id)] if model_id else None)
 
 
 def connect(tracking_uri: str | None = None, registry_uri: str | None = None) -> Connection:

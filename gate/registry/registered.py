@@ -31,6 +31,7 @@ class RegisteredVersion:
     created_ms: int
     updated_ms: int
     tags: Mapping[str, str]
+    description: str = ""
 
     @classmethod
     def of(cls, entity: VersionEntity) -> RegisteredVersion:
@@ -46,6 +47,7 @@ class RegisteredVersion:
             created_ms=int(entity.creation_timestamp or 0),
             updated_ms=int(entity.last_updated_timestamp or 0),
             tags=dict(entity.tags),
+            description=entity.description or "",
         )
 
     @property

@@ -56,6 +56,19 @@ class Registry:
         """The version that ``alias`` points to now, None if there is no such alias."""
         return self.aliases(model).get(alias)
 
+    def model_names(self) -> list[str]:
+        """Of all registered models but finetune-gate's own lists, sorted; the first thousand."""
+        names: list[str] = []
+        token: str | None = None
+        with self.connection.doing("list the registered models"):
+            while len(names) < _MODELS_LOOKED_THROUGH:
+                page = self.connection.client.search_registered_models(max_results=500, page_token=token)
+                names += [entity.name for entity in page if not is_own(entity.name)]
+                token = page.token
+                if not token:
+                    break
+        return sorted(names)
+
     def versions(self, model: str) -> tuple[RegisteredVersion, ...]:
         """All versions of ``model``, lowest number first; empty if there are none, or no such model."""
         quote = '"' if "'" in model else "'"
@@ -262,7 +275,7 @@ class Registry:
             with self.connection.doing(f"read registered model {model!r}"):
                 return self.connection.client.get_registered_model(model)
         except NotInRegistry as error:
-            names = self._model_names()
+            names = self.model_names()
             close = difflib.get_close_matches(model, names, n=3, cutoff=0.5)
             raise ConfigurationError(
                 Problem(
@@ -273,18 +286,6 @@ class Registry:
                     or f"correct `{key}:` in the gate file, or set MLFLOW_TRACKING_URI to the registry that holds it",
                 )
             ) from error
-
-    def _model_names(self) -> list[str]:
-        names: list[str] = []
-        token: str | None = None
-        with self.connection.doing("list the registered models"):
-            while len(names) < _MODELS_LOOKED_THROUGH:
-                page = self.connection.client.search_registered_models(max_results=500, page_token=token)
-                names += [entity.name for entity in page if not is_own(entity.name)]
-                token = page.token
-                if not token:
-                    break
-        return sorted(names)
 
 
 def _pin(role: Role, place: Place, origin: str, files: ModelSource) -> ModelPin:

@@ -25,8 +25,10 @@ from typing import Final, Literal, TypeVar
 from finetune_gate.evaluators.errors import Problem, RegistryError
 
 from .artifacts import local_path
+from .figures import Figure, UsedData
 from .mlflow_client import NotInRegistry, public_uri
 from .mlflow_types import RunEntity
+from .registered import RegisteredVersion
 from .registry import Registry
 
 V = TypeVar("V")
@@ -38,6 +40,7 @@ FOLDER: Final = "finetune_gate"
 RUN_KEY_TAG: Final = "finetune_gate.run_key"
 _METRICS_PER_CALL: Final = 1000
 _OTHERS_PER_CALL: Final = 100
+MAX_RUN_NAME: Final = 250
 _MAX_KEY: Final = 250
 _MAX_PARAM: Final = 6000
 _MAX_TAG: Final = 5000
@@ -93,7 +96,7 @@ class Tracking:
                     return run.info.run_id
         with self._connection.doing(f"create a run in experiment finetune-gate/{model}"):
             created = self._client.create_run(
-                experiment, tags={**_tags(tags), RUN_KEY_TAG: run_key}, run_name=run_name[:_MAX_KEY]
+                experiment, tags={**_tags(tags), RUN_KEY_TAG: run_key}, run_name=run_name[:MAX_RUN_NAME]
             )
         return created.info.run_id
 
@@ -107,29 +110,48 @@ class Tracking:
                 self._client.log_artifact(run_id, str(path), artifact_path)
 
     def log_results(
-        self, run_id: str, metrics: Mapping[str, float], params: Mapping[str, str], tags: Mapping[str, str]
+        self, run_id: str, metrics: Mapping[str, float | Figure], params: Mapping[str, str], tags: Mapping[str, str]
     ) -> None:
         """Log figures, parameters and tags; saying the same twice leaves it said once.
 
         Metrics are finite numbers (ValueError otherwise: a figure that could not be measured is left out, not logged
-        as NaN). Characters that MLflow does not allow in a name become ``_``, and two names that would then be one
-        get a hash behind them. Values longer than MLflow stores are cut, with a mark.
+        as NaN). A `Figure` with a model is logged for that model, too. Characters that MLflow does not allow in a name
+        become ``_``, and two names that would then be one get a hash behind them. Values longer than MLflow stores are
+        cut, with a mark.
         """
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise ValueError(f"metric {name!r} is {value}")
+        figures = {name: one if isinstance(one, Figure) else Figure(one) for name, one in metrics.items()}
+        for name, figure in figures.items():
+            if not math.isfinite(figure.value):
+                raise ValueError(f"metric {name!r} is {figure.value}")
         with self._connection.doing(f"read run {run_id}"):
             run = self._client.get_run(run_id)
         legal_params = {key: _cut(value, _MAX_PARAM) for key, value in legal_names(params).items()}
         new_params = {key: value for key, value in legal_params.items() if run.data.params.get(key) != value}
         # the run's own start as the time of each figure: logged again by a resumed run, it is the same figure
         at_ms = run.info.start_time
-        for part in _parts(legal_names(metrics).items(), _METRICS_PER_CALL):
+        for part in _parts(legal_names(figures).items(), _METRICS_PER_CALL):
             self._connection.log_batch(run_id, part, {}, {}, at_ms)
         for part in _parts(new_params.items(), _OTHERS_PER_CALL):
             self._connection.log_batch(run_id, {}, part, {}, at_ms)
         for part in _parts(_tags(tags).items(), _OTHERS_PER_CALL):
             self._connection.log_batch(run_id, {}, {}, part, at_ms)
+
+    def log_inputs(self, run_id: str, data: Sequence[UsedData], model_id: str | None = None) -> None:
+        """Log what the run was about: datasets, and the logged model under test where there is one. MLflow names a
+        dataset by its name and digest, and keeps one of each."""
+        self._connection.log_inputs(run_id, data, model_id)
+
+    def logged_model(self, version: RegisteredVersion) -> str | None:
+        """The id of the logged model that ``version`` was registered from; None where it is of files alone, or of a
+        model that is not on this tracking server any more."""
+        named = re.fullmatch(r"models:/(m-[0-9A-Za-z]+)/?", version.source)
+        if named is None:
+            return None
+        try:
+            with self._connection.doing(f"read the logged model of {version.label}"):
+                return self._client.get_logged_model(named[1]).model_id
+        except NotInRegistry:
+            return None
 
     def finish_run(self, run_id: str, status: RunStatus = "FINISHED") -> None:
         """End the run. FINISHED and FAILED are final; a KILLED one is taken up again by `open_run`."""
@@ -194,6 +216,11 @@ class Tracking:
         base = public_uri(self._connection.tracking_uri).rstrip("/")
         return f"{base}/#/experiments/{experiment}/runs/{run_id}"
 
+    def file_page(self, run_id: str, name: str) -> str:
+        """Where people open a file that `log_files` logged: its page, or its address where MLflow is not a server."""
+        page = self.run_url(run_id)
+        return self.record_address(run_id, name) if page is None else page_of_file(page, name)
+
     def _address(self, uri: str) -> str:
         if not uri.startswith("runs:/"):
             return uri
@@ -227,6 +254,11 @@ class Tracking:
                 )
             )
         return found.experiment_id
+
+
+def page_of_file(run_url: str, name: str) -> str:
+    """The page of a logged file, beside that of its run."""
+    return f"{run_url}/artifacts/{FOLDER}/{name}"
 
 
 def legal_names(values: Mapping[str, V]) -> dict[str, V]:

@@ -1,4 +1,4 @@
-"""Writes to the registry that are read back: tags, an alias, a legacy stage.
+"""Writes to the registry, most of which are read back: tags, a description, an alias, a legacy stage.
 
 writer = Writer(registry)
 writer.point_alias("support-bot", "champion", "7")
@@ -43,6 +43,14 @@ class Writer:
 
         if differing:
             self.read_back(f"tags of {version.label}", {key: version.tags.get(key) for key in tags}, dict(tags), read)
+
+    def describe(self, version: RegisteredVersion, text: str) -> None:
+        """Not read back: nothing rests on it."""
+        if version.description == text:
+            return
+        connection = self._registry.connection
+        with connection.doing(f"describe {version.label}"):
+            connection.client.update_model_version(version.name, version.version, text)
 
     def point_alias(self, model: str, alias: str, to: str | None) -> None:
         """Not read back here: another, later move may be made at once, and only the ledger can tell."""

@@ -10,24 +10,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.scores import ScoreTable
+from finetune_gate.evaluators.showing import ShownExamples
 
+from ..history import PastDecision
 from ..limits import amount_text
 from ..progress import duration_text
 from ..record import DecisionRecord
 from .awaiting import state_of
+from .examples import examples_page
 from .found import drawn
 from .inert import spelled_out
-from .markdown import RECORD_FILE
 from .matrices import ConfusionMatrix, confusion_matrices
 from .numbers import share_text
+from .pictures import pictures_of
+from .pictures.drawing import WIDTH as PICTURE_WIDTH
 from .plots import WIDTH, plots_of
+from .rechecking import recheck_commands
 from .rows import (
     DECISION_MARKS,
     OUTCOME_MARKS,
@@ -52,12 +57,22 @@ if TYPE_CHECKING:
 _LONGEST = 20_000  # characters of one text, such as all settings of a gate file
 
 
-def render_html(record: DecisionRecord, scores: ScoreTable | None = None, findings: Findings | None = None) -> str:
-    """The page. Confusion matrices are drawn where ``scores`` hold what they are counted from, ``findings`` where they
-    are given."""
+def render_html(
+    record: DecisionRecord,
+    scores: ScoreTable | None = None,
+    findings: Findings | None = None,
+    examples: ShownExamples | None = None,
+    history: Sequence[PastDecision] | None = None,
+) -> str:
+    """The page. Confusion matrices are drawn where ``scores`` hold what they are counted from, ``findings`` and
+    ``examples`` where they are given, and ``history``, earlier gates of the model, oldest first. Only a page with
+    examples has a script."""
     rows = rows_of_measurements(record)
+    pictures = pictures_of(record, scores, examples, history)
+    side_by_side = examples_page(record, scores, examples)
     return page_environment().get_template("report.html").render(
-        css=page_style(),
+        css=page_style() + picture_style() + (side_by_side.style if side_by_side else ""),
+        examples=side_by_side,
         share_text=share_text,
         record=record,
         decision_mark=DECISION_MARKS[record.decision],
@@ -77,11 +92,14 @@ def render_html(record: DecisionRecord, scores: ScoreTable | None = None, findin
         families=_families(rows),
         reasons=_reasons(rows),
         confusions=_confusions(record, scores),
+        pictures=pictures,
+        picture_anchors=pictures.anchors,
+        picture_width=PICTURE_WIDTH,
         findings=drawn(findings) if findings is not None else {},
         warnings=estimate_warnings(record),
         spending=spending_sentence(record),
         amount_text=amount_text,
-        record_file=RECORD_FILE,
+        recheck=recheck_commands(record),
         record_digest=record.digest(),
     )  # fmt: skip
 
@@ -145,6 +163,13 @@ def page_style() -> Markup:
     from markupsafe import Markup
 
     return Markup(_packaged("report.css"))  # the package's own file
+
+
+def picture_style() -> Markup:
+    """What pages with pictures of evaluators need besides."""
+    from markupsafe import Markup
+
+    return Markup(_packaged("pictures.css"))  # the package's own file
 
 
 def _inert(value: object) -> object:

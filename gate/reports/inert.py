@@ -10,6 +10,7 @@ _ACTIVE = re.compile(
     "\u00ad\u061c\u180e"  # soft hyphen, Arabic letter mark, Mongolian vowel separator
     "\u200b-\u200f\u2028-\u202e"  # zero width, line separators, bidirectional embeddings and overrides
     "\u2060-\u206f\ufeff\ufff9-\ufffb"  # invisible operators, bidirectional isolates, byte order mark, annotations
+    "\ufffe\uffff"  # no characters: XML and YAML have no way to write them
     "\ud800-\udfff"  # lone surrogates, which no encoding can write
     "\U000e0000-\U000e0fff"  # tags: a whole hidden alphabet
     "]"

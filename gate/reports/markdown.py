@@ -3,13 +3,16 @@
     render_markdown(record, report_address="https://ci.example/run/7/report.html")
     rule_rows(record)       # one flat row a rule, for a table artifact
 
-Foreign text cannot act: no HTML, link, image, mention, issue reference, table cell or fence of its own.
+Foreign text cannot act: no HTML, link, image, mention, issue reference, table cell or fence of its own. The text always
+fits into a comment on GitHub, and ends in a comment of its own that nobody sees: ``comment_marker(record.model)``, by
+which a later gate of the model finds the comment to replace.
 """
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Sequence
+from urllib.parse import quote, urlsplit
 
 from ..record import DecisionRecord
 from .awaiting import state_of
@@ -32,27 +35,57 @@ from .rows import (
 from .spending import spending_sentence
 
 RECORD_FILE = "decision-record.json"
+LONGEST = 65_000
+"""Bytes. A comment on GitHub has at most 65,536 characters, a step summary 1 MiB; some room is left for a line of one's
+own."""
 _SPECIAL = re.compile(r"[\\`*_\[\]<>|~!$&@#]|(?<=:)(?=//)|(?i:\bwww(?=\.))|(?i:\bgh(?=-\d))")
 _NOTHING = "&#8203;"  # a zero width space, after which no name, number or address is recognised
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "\\": "&#92;", "`": "&#96;", "$": "&#36;"}
 
 
-def render_markdown(record: DecisionRecord, *, report_address: str | None = None) -> str:
-    """Headline, reason, rules, models, and how to look again. Ends in a line break."""
-    baselines = baselines_of(record)
-    rows = rows_of_rules(record)
-    blocks = [
+def render_markdown(record: DecisionRecord, *, report_address: str | None = None, longest: int = LONGEST) -> str:
+    """Headline, reason, rules, models, and how to look again. Ends in a line break.
+
+    Where that were more than ``longest`` bytes of UTF-8, rules are left out, those that passed before others, and the
+    text says how many.
+    """
+    head, body, foot = _head(record), _body(record), _foot(record, report_address)
+    rules = [_row(_rule_cells(row, baselines_of(record))) for row in rows_of_rules(record)]
+    text = _joined(*head, _rules_table(record, rules), *body, *foot)
+    if _size(text) <= longest:
+        return text
+    room = longest - _size(_joined(*head, _rules_table(record, []), _left_out(len(rules), len(rules)), *body, *foot))
+    shown = _as_fit(record, rules, room)
+    cut = [_rules_table(record, shown)] if shown else []
+    text = _joined(*head, *cut, _left_out(len(rules) - len(shown), len(rules)), *body, *foot)
+    return text if _size(text) <= longest else _joined(*head[:2], _left_out(len(rules), len(rules)), *foot)
+
+
+def comment_marker(model: str) -> str:
+    """``<!-- finetune-gate: support-bot -->``: what every text about a model ends in, and no text about another."""
+    return f"<!-- finetune-gate: {quote(inert_text(model), safe='')} -->"
+
+
+def _head(record: DecisionRecord) -> list[str]:
+    return [
         f"## {DECISION_MARKS[record.decision]} {state_of(record).capitalize()}: {_headline(record)}",
         _paragraph(reason_of(record)),
         *(f"**{prose(remark)}**" for remark in remarks_of(record)),
         f"{summary_of(record)}.",
-        _table(
-            ["Outcome", "Rule", "Candidate", *(role.capitalize() for role in baselines), "Difference \\[low, high\\]"],
-            [_rule_cells(row, baselines) for row in rows],
-        ),
+    ]
+
+
+def _rules_table(record: DecisionRecord, lines: Sequence[str]) -> str:
+    roles = (role.capitalize() for role in baselines_of(record))
+    head = markdown_table(["Outcome", "Rule", "Candidate", *roles, "Difference \\[low, high\\]"], [])
+    return "\n".join((head, *lines))
+
+
+def _body(record: DecisionRecord) -> list[str]:
+    blocks = [
         f"<sub>{prose(confidence_sentence(record))} {difference_sentence(record)}</sub>",
         "### Models",
-        _table(
+        markdown_table(
             ["Role", "Model", "Found by", "Digest"],
             [[model.role, code(model.label), prose(model.origin), code(model.digest[:12])] for model in record.models],
         ),
@@ -63,8 +96,38 @@ def render_markdown(record: DecisionRecord, *, report_address: str | None = None
         blocks.append(prose(beginning, limit=1000))
     if record.role("champion") is None:
         blocks.append(f"No champion: {prose(record.champion_note or 'none')}.")
-    blocks += ["### Look again", *_again(record, report_address)]
+    return blocks
+
+
+def _foot(record: DecisionRecord, report_address: str | None) -> list[str]:
+    return ["### Look again", *_again(record, report_address), comment_marker(record.model)]
+
+
+def _as_fit(record: DecisionRecord, lines: Sequence[str], room: int) -> list[str]:
+    """As many of ``lines`` as fit into ``room`` bytes: of rules that did not pass first, in the order of the record."""
+    passed = [rule.outcome == "passed" for rule in record.rules]
+    shown: list[int] = []
+    for index in sorted(range(len(lines)), key=lambda index: passed[index]):
+        size = _size(lines[index]) + 1
+        if size <= room:
+            room -= size
+            shown.append(index)
+    return [lines[index] for index in sorted(shown)]
+
+
+def _left_out(count: int, of: int) -> str:
+    return (
+        f"**{count} of {of} rules are not shown: this text is as long as a comment may be. "
+        "`finetune-gate report` shows them all.**"
+    )
+
+
+def _joined(*blocks: str) -> str:
     return "\n\n".join(blocks) + "\n"
+
+
+def _size(text: str) -> int:
+    return len(text.encode())
 
 
 def rule_rows(record: DecisionRecord) -> list[dict[str, str]]:
@@ -165,6 +228,10 @@ def address_link(address: str) -> str:
     return code(address, limit=2000)
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Of cells that are markdown already."""
+    return "\n".join(_row(cells) for cells in (head, ["---"] * len(head), *rows))
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -24,14 +24,12 @@ from ..record import DecisionRecord
 from .awaiting import state_of
 from .beginning import beginning_sentence
 from .inert import inert_text
+from .measured import emphasised, measurements
 from .rows import (
     ASCII_MARKS,
     DECISION_MARKS,
-    NOT_MEASURED,
     OUTCOME_MARKS,
     Change,
-    Figure,
-    MeasurementRow,
     RuleRow,
     baselines_of,
     confidence_sentence,
@@ -39,7 +37,6 @@ from .rows import (
     reason_of,
     remarks_of,
     roles_of,
-    rows_of_measurements,
     rows_of_rules,
 )
 from .screens import as_text
@@ -82,47 +79,6 @@ def verdict(record: DecisionRecord) -> RenderableType:
     return _Verdict(record)
 
 
-def measurements(record: DecisionRecord) -> RenderableType:
-    """Every measurement, one row per metric and baseline."""
-    rows = rows_of_measurements(record)
-    families = list(dict.fromkeys(row.measurement.metric.partition(".")[0] for row in rows))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column(Text("metric"), overflow="fold", min_width=12)
-    table.add_column(Text("candidate"), justify="right", overflow="fold")
-    table.add_column(Text("against"), overflow="fold")
-    table.add_column(Text("value"), justify="right", overflow="fold")
-    table.add_column(Text("difference [low, high]"), overflow="fold")
-    reasons: list[str] = []
-    for family in families:
-        table.add_row(Text(inert_text(family, limit=80), style="bold"))
-        for row in rows:
-            title, _, name = row.measurement.metric.partition(".")
-            if title == family:
-                _add_measurement(table, row, name)
-                baselines = row.baselines.values()
-                reasons += [one.reason for one in (row.candidate, *baselines, *(c.figure for c in row.changes))]
-    notes = [Text(f"{NOT_MEASURED}: {reason}", style="dim") for reason in dict.fromkeys(reasons) if reason]
-    return Group(Text("Measurements", style="bold"), Text(""), table, *([Text("")] if notes else []), *notes)
-
-
-def _add_measurement(table: Table, row: MeasurementRow, name: str) -> None:
-    """One line per baseline; the slice stands under the metric's name."""
-    lines = [Text(f"  {inert_text(name, limit=80)}")]
-    if row.slice:
-        lines.append(Text(f"    {inert_text(row.slice, limit=120)}", style="dim"))
-    changes = row.changes or (Change("", Figure("")),)
-    if len(changes) < len(lines):
-        lines = [Text("\n").join(lines)]
-    for index, change in enumerate(changes):
-        table.add_row(
-            lines[index] if index < len(lines) else Text(""),
-            _short(row.candidate) if index == 0 else Text(""),
-            Text(inert_text(change.against, limit=40)),
-            _short(row.baselines.get(change.against, Figure(""))),
-            _emphasised(change.figure, decisive=False),
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     record: DecisionRecord
@@ -133,7 +89,7 @@ class _Verdict:
         baselines = baselines_of(self.record)
         yield _headline(self.record, plain)
         yield Text("")
-        yield Padding(_wide(rows, baselines, options.max_width, plain) or _stacked(rows, plain), (0, 2))
+        yield Padding(_rules(rows, baselines, options.max_width, plain), (0, 2))
         yield Text("")
         yield Padding(
             Text(f"{confidence_sentence(self.record)} {difference_sentence(self.record)}", style="dim"), (0, 2)
@@ -149,7 +105,7 @@ def _print(screen: Console, record: DecisionRecord, verbose: bool) -> None:
     screen.print(verdict(record), width=width)
     if verbose:
         screen.print()
-        screen.print(Padding(measurements(record), (0, 0, 0, 2)), width=width)
+        screen.print(Padding(measurements(record, width - 2), (0, 0, 0, 2)), width=width)
 
 
 def _bounded(width: int) -> int:
@@ -169,6 +125,12 @@ def _headline(record: DecisionRecord, plain: bool) -> Panel:
     remarks = [Text(inert_text(remark), style="bold") for remark in remarks_of(record)]
     body = Group(head, Text(""), Text(inert_text(reason_of(record), limit=1000)), *remarks, Text(""), models)
     return Panel(body, box=ROUNDED, border_style=style, padding=(0, 2))
+
+
+def _rules(rows: Sequence[RuleRow], baselines: Sequence[str], width: int, plain: bool) -> RenderableType:
+    if (table := _wide(rows, baselines, width, plain)) is not None:
+        return table
+    return _stacked(rows, plain) if _room_to_stack(rows, plain) <= width - 4 else _one_below_the_other(rows, plain)
 
 
 def _wide(rows: Sequence[RuleRow], baselines: Sequence[str], width: int, plain: bool) -> Table | None:
@@ -215,6 +177,33 @@ def _stacked(rows: Sequence[RuleRow], plain: bool) -> Table:
     return table
 
 
+def _room_to_stack(rows: Sequence[RuleRow], plain: bool) -> int:
+    """Columns that the numbers of stacked rules take beside their outcomes."""
+    outcomes = max((_longest(_outcome(row, plain)) for row in rows), default=0)
+    roles = max(
+        (len(change.against) + len("against ") * row.of_pairs for row in rows for change in row.changes), default=0
+    )
+    values = max((len(_own_line(row)) for row in rows), default=0)
+    changes = max((len(_change(row, change, plain)) for row in rows for change in row.changes), default=0)
+    return outcomes + max(roles, len("candidate")) + values + changes + 6
+
+
+def _one_below_the_other(rows: Sequence[RuleRow], plain: bool) -> Group:
+    """For terminals so narrow that numbers would be cut: each has a line, and wraps."""
+    blocks: list[RenderableType] = []
+    for row in rows:
+        lines = [Text(inert_text(row.text), style="bold")]
+        if not row.of_pairs and row.candidate.value:
+            lines.append(Text.assemble(("candidate ", "dim"), _own_line(row)))
+        lines += [Text.assemble((f"{role} ", "dim"), one.value) for role, one in row.baselines.items()]
+        lines += [
+            Text.assemble((f"against {inert_text(change.against, limit=40)} ", "dim"), _change(row, change, plain))
+            for change in row.changes
+        ]
+        blocks += [_outcome(row, plain), Padding(Group(*lines, *_notes(row)), (0, 0, 1, 2))]
+    return Group(*blocks)
+
+
 def _models(row: RuleRow, values: int, plain: bool) -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", min_width=9, no_wrap=True)
@@ -245,7 +234,7 @@ def _own(row: RuleRow) -> Text:
 def _own_line(row: RuleRow) -> Text:
     if row.check is None or not row.candidate.interval:
         return Text(row.candidate.value)
-    return _emphasised(row.candidate, decisive=True)
+    return emphasised(row.candidate, decisive=True)
 
 
 def _changes(row: RuleRow, plain: bool) -> Text:
@@ -259,17 +248,11 @@ def _changes(row: RuleRow, plain: bool) -> Text:
 
 def _change(row: RuleRow, change: Change, plain: bool) -> Text:
     """With a mark for which of a rule's two comparisons came out how."""
-    text = _emphasised(change.figure, change.check is not None)
+    text = emphasised(change.figure, change.check is not None)
     if change.check is not None and len(row.rule.checks) > 1 and change.figure.interval:
         outcome: Outcome = change.check.outcome
         text = Text.assemble(text, (f" {_mark(OUTCOME_MARKS[outcome], plain)}", _STYLES[outcome]))
     return text
-
-
-def _emphasised(figure: Figure, decisive: bool) -> Text:
-    if not figure.interval:
-        return Text(figure.value)
-    return Text.assemble((figure.value, "bold" if decisive else ""), f" {figure.interval}")
 
 
 def _outcome(row: RuleRow, plain: bool) -> Text:
@@ -286,10 +269,6 @@ def _text_and_notes(row: RuleRow) -> Text:
 
 def _notes(row: RuleRow) -> list[Text]:
     return [Text(inert_text(note, limit=1000)) for note in row.notes]
-
-
-def _short(figure: Figure) -> Text:
-    return Text("-" if figure.reason else figure.value)
 
 
 def _longest(text: Text) -> int:

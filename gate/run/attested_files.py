@@ -16,7 +16,7 @@ from ..attesting.envelopes import sealed
 from ..attesting.keys import signing_key
 from ..attesting.statements import statements
 from ..record import DecisionRecord, write_bytes_atomically, write_record
-from .states import FINDINGS_FILE, RECORD_FILE, SCORES_FILE, SEEN_FILE
+from .states import EXAMPLES_FILE, FINDINGS_FILE, RECORD_FILE, SCORES_FILE, SEEN_FILE
 
 STATEMENTS_FILE: Final = "decision-record.statements.jsonl"
 """One Statement a line, not signed. They follow from the other files."""
@@ -48,6 +48,7 @@ def attested_digests(record: DecisionRecord, content: bytes, folder: Path) -> di
     is not there is left out."""
     names = [SCORES_FILE]
     names += [FINDINGS_FILE] if record.findings is not None else []
+    names += [EXAMPLES_FILE] if record.examples is not None else []
     names += [SEEN_FILE] if record.awaits_approval else []
     names += sorted(path.name for path in folder.glob(RATINGS))
     there = {name: path for name in names if (path := folder / name).is_file()}

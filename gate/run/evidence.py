@@ -1,7 +1,7 @@
 """What is kept of a run besides its record: the files that MLflow gets before anything is acted on.
 
 write_evidence(resolved, record, scored)
-evidence_files(resolved, record)     # ("scores.parquet", "findings.json", "seen.json", "ratings-people.jsonl")
+evidence_files(resolved, record)     # ("scores.parquet", "findings.json", "examples.parquet", "seen.json", ...)
 """
 
 from __future__ import annotations
@@ -14,25 +14,29 @@ from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.evaluator import RatedEvaluator
 
 from ..record import DecisionRecord, write_bytes_atomically
+from .example_files import write_examples
 from .finding_files import write_findings
 from .reviewing import seen_in
 from .score_files import write_scores
 from .seen_files import write_seen
-from .states import FINDINGS_FILE, SCORES_FILE, SEEN_FILE, Resolved, Scored
+from .states import EXAMPLES_FILE, FINDINGS_FILE, SCORES_FILE, SEEN_FILE, Resolved, Scored
 
 
 def evidence_files(resolved: Resolved, record: DecisionRecord) -> tuple[str, ...]:
     """Their names in the run's folder. Other datasets are the user's to keep; what people said is kept with what came
     of it, and what an approval would be of, where one is awaited."""
     found = () if record.findings is None else (FINDINGS_FILE,)
+    shown = () if record.examples is None else (EXAMPLES_FILE,)
     seen = (SEEN_FILE,) if record.awaits_approval else ()
-    return (SCORES_FILE, *found, *seen, *_ratings(resolved))
+    return (SCORES_FILE, *found, *shown, *seen, *_ratings(resolved))
 
 
 def write_evidence(resolved: Resolved, record: DecisionRecord, scored: Scored) -> None:
     write_scores(scored.table, resolved.folder / SCORES_FILE)
     if record.findings is not None:
         write_findings(scored.findings, resolved.folder / FINDINGS_FILE)
+    if record.examples is not None:
+        write_examples(scored.examples, resolved.folder / EXAMPLES_FILE)
     if record.awaits_approval:
         write_seen(seen_in(resolved, scored.table), record.digest(), resolved.folder / SEEN_FILE)
     for file, dataset in _ratings(resolved).items():

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.findings import Findings
+from finetune_gate.evaluators.showing import ShownExamples
 
 from ..gate_file import Gate
+from ..history import figure_name, high_name, low_name
 from ..limits import given_limits
 from ..pins import Pins
 from ..record import (
     BudgetRecord,
     DatasetRecord,
     DecisionRecord,
+    EstimateRecord,
     EvaluatorRecord,
+    ExamplesRecord,
     FindingsRecord,
     GateFileRecord,
     RunRecord,
@@ -26,9 +30,10 @@ from ..record import (
     canonical_json,
 )
 from .answering import Answered
+from .example_files import examples_digest
 from .finding_files import findings_digest
 from .record_parts import look_record, measurement_record, model_record, review_record, rule_record
-from .states import FINDINGS_FILE, SCORES_FILE, Decided, GateRequest, Resolved, Scored
+from .states import EXAMPLES_FILE, FINDINGS_FILE, SCORES_FILE, Decided, GateRequest, Resolved, Scored
 
 _SOFTWARE = ("finetune-gate", "mlflow", "prefect", "torch", "transformers", "tokenizers", "peft", "numpy", "scipy")
 
@@ -68,6 +73,7 @@ def build_record(
         gate_file=GateFileRecord(digest=gate.digest, settings=gate.file.model_dump(mode="json")),
         score_table=ScoreTableRecord(file=SCORES_FILE, digest=table.digest(), rows=sum(1 for _ in table.rows())),
         findings=_findings_record(scored.findings),
+        examples=_examples_record(scored.examples),
         look=look_record(decided),
         seed=gate.file.execution.seed,
         today=resolved.today.isoformat(),
@@ -113,6 +119,13 @@ def _findings_record(findings: Findings) -> FindingsRecord | None:
     if not findings.by_evaluator:
         return None
     return FindingsRecord(file=FINDINGS_FILE, digest=findings_digest(findings))
+
+
+def _examples_record(examples: ShownExamples) -> ExamplesRecord | None:
+    count = sum(map(len, examples.by_evaluator.values()))
+    if not count:
+        return None
+    return ExamplesRecord(file=EXAMPLES_FILE, digest=examples_digest(examples), examples=count)
 
 
 def run_key(request: GateRequest, gate: Gate, data: Mapping[str, Dataset], pins: Pins) -> str:
@@ -166,25 +179,44 @@ def software_here() -> dict[str, str]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class NamedFigure:
+    """A figure under its name in MLflow. ``of_candidate``: it tells of the candidate, alone or beside a baseline."""
+
+    name: str
+    value: float
+    evaluator: str
+    of_candidate: bool
+
+
 def mlflow_metrics(record: DecisionRecord) -> dict[str, float]:
     """``classification.accuracy`` is the candidate's; ``base/...`` a baseline's, ``vs_base/...`` the difference.
 
-    The candidate's own name is the same for every version, so that MLflow's UI compares and plots versions.
+    ``low/...`` and ``high/...`` are the ends of the intervals of what rules look at. The candidate's own name is the
+    same for every version, so that MLflow's UI compares and plots versions.
     """
-    metrics: dict[str, float] = {}
+    return {figure.name: figure.value for figure in named_figures(record)}
 
-    def add(name: str, measured: object) -> None:
-        value = getattr(measured, "value", None)
-        if isinstance(value, float):
-            metrics[name] = value
 
+def named_figures(record: DecisionRecord) -> Iterator[NamedFigure]:
+    """Those of `mlflow_metrics`. What could not be measured is left out. Intervals, as ``low/...`` and ``high/...``,
+    only of what rules look at: they are for histories."""
+    looked_at = (record.measurements[rule.measurement] for rule in record.rules if rule.measurement is not None)
+    ruled = [(one.metric, one.slice) for one in looked_at]
     for measurement in record.measurements:
         if measurement.confidence != 0.95:
             continue
-        sliced = "".join(f"[{column}={value}]" for column, value in measurement.slice.items())
-        name = measurement.metric + sliced
-        add(name, measurement.candidate)
+        name = figure_name(measurement.metric, measurement.slice)
+        measured = [(name, measurement.candidate, True)]
         for role, comparison in measurement.comparisons.items():
-            add(f"{role}/{name}", comparison.baseline)
-            add(f"vs_{role}/{name}", comparison.difference)
-    return metrics
+            measured += [
+                (f"{role}/{name}", comparison.baseline, False),
+                (f"vs_{role}/{name}", comparison.difference, True),
+            ]
+        for named, found, of_candidate in measured:
+            if isinstance(found, EstimateRecord):
+                evaluator = measurement.metric.partition(".")[0]
+                yield NamedFigure(named, found.value, evaluator, of_candidate)
+                if of_candidate and (measurement.metric, measurement.slice) in ruled:
+                    yield NamedFigure(low_name(named), found.low, evaluator, of_candidate=False)
+                    yield NamedFigure(high_name(named), found.high, evaluator, of_candidate=False)

@@ -10,6 +10,7 @@ from pathlib import Path
 from finetune_gate.evaluators.datasets import Dataset
 from finetune_gate.evaluators.findings import Findings
 from finetune_gate.evaluators.scores import ScoreTable
+from finetune_gate.evaluators.showing import ShownExamples
 
 from ..deciding import Circumstances, Decision, Review
 from ..gate_file import Gate
@@ -26,8 +27,10 @@ from .seen import Seen
 RECORD_FILE = "decision-record.json"
 SCORES_FILE = "scores.parquet"
 FINDINGS_FILE = "findings.json"
+EXAMPLES_FILE = "examples.parquet"
 SEEN_FILE = "seen.json"
 REPORT_FILE = "report.html"
+HISTORY_FILE = "earlier-gates.json"
 MARKDOWN_FILE = "report.md"
 
 
@@ -98,10 +101,11 @@ class ModelAnswers:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What the answers came to: the numbers that are decided by, and what else there is to show."""
+    """What the answers came to: the numbers that are decided by, and what else there is to show and to read."""
 
     table: ScoreTable
     findings: Findings
+    examples: ShownExamples
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from ..registry.registered import Spelling, parse_spelling
 from ..reports import render_html, render_markdown
 from .answering import Asking, answer_plan
 from .attested_files import write_attested
+from .earlier_gates import earlier_gates, keep_history
 from .evidence import evidence_files, write_evidence
 from .files_again import files_changed
 from .judging import decide_at_look
@@ -36,11 +37,13 @@ from .looks import Levels
 from .measuring import measure_gate
 from .plan import Plan, make_plan
 from .prices import prices_of
-from .recording import build_record, mlflow_metrics, run_key, run_name, run_params, run_tags
+from .recording import build_record, run_key, run_name, run_tags
 from .reviewing import review_that_counts
 from .shards import RunOn
+from .shown import shown_examples
 from .standing import left_unpublished, settle_aloud, telling_where_the_alias_is
 from .states import (
+    HISTORY_FILE,
     MARKDOWN_FILE,
     RECORD_FILE,
     REPORT_FILE,
@@ -51,6 +54,7 @@ from .states import (
     Resolved,
     Scored,
 )
+from .telling_mlflow import tell_mlflow
 
 
 def resolve(
@@ -187,7 +191,7 @@ def open_models_of(resolved: Resolved, purse: Purse | None = None) -> Generator[
 
 
 def score(resolved: Resolved, answers: ModelAnswers) -> Scored:
-    """Pure: answers in, per-example scores out, and what they have to show."""
+    """Pure: answers in, per-example scores out, and what they have to show and to read."""
     slices = resolved.gate.slice_columns
     given, verdicts = {**answers.answered.answers}, answers.answered.verdicts
     evaluators = resolved.gate.evaluators
@@ -199,7 +203,8 @@ def score(resolved: Resolved, answers: ModelAnswers) -> Scored:
         for title, one in evaluators.items()
         if isinstance(one, ExplainedEvaluator)
     }
-    return Scored(table, Findings({title: some for title, some in found.items() if some}))
+    examples = shown_examples(resolved.gate, resolved.data, given, verdicts)
+    return Scored(table, Findings({title: some for title, some in found.items() if some}), examples)
 
 
 def decide(resolved: Resolved, answers: ModelAnswers, table: ScoreTable, levels: Levels | None = None) -> Decided:
@@ -288,13 +293,16 @@ def publish(resolved: Resolved, acted: Acted, scored: Scored, seconds: Mapping[s
     run = record.run.model_copy(update={"seconds": dict(seconds)})
     attested = write_attested(record.model_copy(update={"run": run}), resolved.folder)
     record = read_record(resolved.folder / RECORD_FILE)  # what is rendered is what is kept
-    write_bytes_atomically(resolved.folder / REPORT_FILE, render_html(record, scored.table, scored.findings).encode())
-    write_bytes_atomically(resolved.folder / MARKDOWN_FILE, render_markdown(record).encode())
     tracking = Tracking(resolved.registry)
+    history = earlier_gates(tracking, record.model, acted.run_id)
+    keep_history(history, resolved.folder / HISTORY_FILE)
+    page = render_html(record, scored.table, scored.findings, scored.examples, history)
+    write_bytes_atomically(resolved.folder / REPORT_FILE, page.encode())
+    write_bytes_atomically(resolved.folder / MARKDOWN_FILE, render_markdown(record).encode())
     written = (*attested, *evidence_files(resolved, record), REPORT_FILE, MARKDOWN_FILE)
     files = [resolved.folder / name for name in written]
     tracking.log_files(acted.run_id, files)
-    tracking.log_results(acted.run_id, mlflow_metrics(record), run_params(record), run_tags(record))
+    tell_mlflow(resolved, record, scored, acted.run_id)
     tracking.finish_run(acted.run_id, "FINISHED")
     if not resolved.request.dry_run:
         acted.promoter.finish(resolved.pins)

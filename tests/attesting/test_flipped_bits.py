@@ -28,6 +28,7 @@ FILES = (
     "decision-record.json",
     "scores.parquet",
     "findings.json",
+    "examples.parquet",
     "decision-record.statements.jsonl",
     "decision-record.intoto.jsonl",
 )

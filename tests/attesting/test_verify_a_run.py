@@ -99,6 +99,7 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "model": (lambda value: value.update(model="another"), "model"),
     "rows": (lambda value: value["score_table"].update(rows=3), "score_table.rows"),
     "findings": (lambda value: value["findings"].update(digest="0" * 64), "findings.digest"),
+    "examples": (lambda value: value["examples"].update(digest="0" * 64), "examples.digest"),
     "review": (
         lambda value: value.update(review={"verdict": "block", "reviewer": "eve", "reason": "no"}),
         "decision",
@@ -152,6 +153,7 @@ def test_the_record_is_written_in_one_way_only(folder: Path) -> None:
     [
         ("scores.parquet", "files"),
         ("findings.json", "findings"),
+        ("examples.parquet", "files"),
         ("decision-record.statements.jsonl", "statements"),
         ("decision-record.intoto.jsonl", "signatures"),
     ],
@@ -160,6 +162,28 @@ def test_a_file_that_is_gone_is_missed(folder: Path, signer: Signer, file: str, 
     (folder / file).unlink()
     found = verified(folder, signer.public)
     assert (found.outcome, states(found)[check]) == ("differs", "differs")
+
+
+def test_examples_of_another_run_are_not_read(folder: Path, made: Made, workshop: Workshop) -> None:
+    other = gated(workshop, workshop.gate(PASSES, classify=False))
+    (folder / "examples.parquet").write_bytes((other.folder / "examples.parquet").read_bytes())
+    found = states(verified(folder))
+    assert (found["files"], found["examples"], found["decision"]) == ("differs", "not checked", "same")
+    write_attested(read_record(folder / RECORD), folder)
+    found = verified(folder)
+    assert states(found)["examples"] == "differs"
+    assert {one.where for one in found.differences} == {"examples.digest", "examples.examples"}
+    (folder / "examples.parquet").write_bytes(b"PAR1")
+    write_attested(read_record(folder / RECORD), folder)
+    assert states(verified(folder))["examples"] == "differs"
+
+
+def test_a_run_that_keeps_no_examples_is_verified_too(workshop: Workshop) -> None:
+    kept = gated(workshop, workshop.gate(PASSES, extra="report: {examples: 0}"))
+    assert kept.record.examples is None
+    assert not (kept.folder / "examples.parquet").exists()
+    found = verified(kept.folder)
+    assert (found.outcome, states(found)["examples"]) == ("verified", "not checked")
 
 
 def test_scores_of_another_run_are_not_read(folder: Path, made: Made, workshop: Workshop) -> None:
@@ -243,7 +267,7 @@ def test_the_command_says_what_it_checked(made: Made, signer: Signer, folder: Pa
     as_json = json.loads(said(made.folder, "--json").stdout)
     assert (as_json["outcome"], as_json["exit_status"], as_json["decision"]) == ("verified", 0, "promote")
     assert [one["name"] for one in as_json["checks"]] == [
-        "record", "files", "statements", "signatures", "score table", "findings", "gate file",
+        "record", "files", "statements", "signatures", "score table", "findings", "examples", "gate file",
         "measurements", "rules", "decision",
     ]  # fmt: skip
     changed(folder, lambda value: value.update(sentence="Promote: \x1b[31mall is well."))

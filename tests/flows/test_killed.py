@@ -73,7 +73,7 @@ def test_killed_between_shards(gated: Workshop, tmp_path: Path) -> None:
     assert [run["again"]["asked"] for run in found] == [164, 180 - 60 - 16 * 2, 0]
 
 
-WRITES = 24
+WRITES = 29
 
 
 @pytest.mark.parametrize("half", [0, 1])

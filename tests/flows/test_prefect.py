@@ -35,7 +35,7 @@ def test_the_same_gate_gives_the_same_decision_from_the_ui(server: Server, origi
     rules = (PASSES, "{metric: classification.f1_macro, min: 0.99, severity: warn}")
     run = server.run(gate_file=str(server.workshop.gate(*rules)), version="1")
     assert run["state_type"] == "COMPLETED"
-    assert run["name"] == f"{MODEL} 1"
+    assert run["name"] == f"{MODEL} 1: promote"
     assert server.tasks(run) == STEPS
     assert server.workshop.champion() == "1"
 
@@ -49,19 +49,27 @@ def test_the_same_gate_gives_the_same_decision_from_the_ui(server: Server, origi
     assert (there.run.trigger, here.run.trigger) == ("prefect", "command line")
 
     artifacts = server.artifacts(run)
-    assert set(artifacts) == {f"evaluation-gate-{MODEL}", f"evaluation-gate-{MODEL}-rules"}
-    assert "promote" in artifacts[f"evaluation-gate-{MODEL}"]["data"].lower()
-    assert len(json.loads(artifacts[f"evaluation-gate-{MODEL}-rules"]["data"])) == 2
+    key = f"evaluation-gate-{MODEL}"
+    assert set(artifacts) == {
+        key,
+        f"{key}-rules",
+        f"{key}-progress",
+    }  # MLflow is no server: there is nothing to link to
+    progress = artifacts[f"{key}-progress"]
+    assert (progress["type"], progress["data"], progress["task_run_id"] is not None) == ("progress", 100, True)
+    assert "promote" in artifacts[key]["data"].lower()
+    assert len(json.loads(artifacts[f"{key}-rules"]["data"])) == 2
 
 
 def test_a_block_is_a_completed_run_that_moved_nothing(server: Server) -> None:
     run = server.run(gate_file=str(server.workshop.gate(FAILS, name="fails.yaml")), version="2")
     assert run["state_type"] == "COMPLETED"
+    assert run["name"] == f"{MODEL} 2: block"
     assert server.workshop.tags("2")["finetune_gate.decision"] == "block"
     assert server.workshop.champion() in (None, "1")
 
 
 def test_what_cannot_be_judged_is_a_failed_run_with_the_message(server: Server) -> None:
     run = server.run(gate_file=str(server.workshop.gate(PASSES, name="again.yaml")), version="99")
-    assert run["state_type"] == "FAILED"
+    assert (run["state_type"], run["name"]) == ("FAILED", f"{MODEL} 99")
     assert "99" in run["state"]["message"]

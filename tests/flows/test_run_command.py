@@ -132,7 +132,8 @@ def test_results_lie_in_an_mlflow_run_that_compares_versions(workshop: Workshop)
     )
     names = {item.path for item in client.list_artifacts(run.info.run_id, "finetune_gate")}
     assert {Path(name).name for name in names} == {
-        "decision-record.json", "decision-record.statements.jsonl", "scores.parquet", "report.html", "report.md",
+        "decision-record.json", "decision-record.statements.jsonl", "scores.parquet", "examples.parquet",
+        "report.html", "report.md",
     }  # fmt: skip
 
 

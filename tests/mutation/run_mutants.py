@@ -27,7 +27,14 @@ from types import ModuleType
 ROOT = Path(__file__).parents[2]
 DECIDING = "finetune_gate.gate.deciding"
 MODULES = ("terms", "comparing", "by_slice", "checking", "verdict")
-QUICK = ("test_verdict_table", "test_deciding_approval", "test_deciding", "test_deciding_pairs", "test_laws")
+QUICK = (
+    "test_noticed_faults",
+    "test_verdict_table",
+    "test_deciding_approval",
+    "test_deciding",
+    "test_deciding_pairs",
+    "test_laws",
+)
 """Modules whose tests are called as they are, without the second that pytest takes to collect them."""
 TESTS = (
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "tests/gate").glob("test_deciding*.py")),

@@ -15,6 +15,7 @@ from finetune_gate.gate.record import DecisionRecord, EvaluatorRecord
 from finetune_gate.gate.reports import render_html
 from finetune_gate.gate.reports.inert import inert_text
 from finetune_gate.gate.reports.matrices import confusion_matrices
+from finetune_gate.gate.reports.pictures import pictures_of
 from finetune_gate.gate.reports.plots import WIDTH, plots_of
 from finetune_gate.gate.reports.rows import rows_of_rules
 
@@ -24,7 +25,7 @@ ALLOWED = {
     *("html", "head", "title", "style", "body", "header", "nav", "main", "section", "article", "h1", "h2", "h3"),
     *("p", "a", "span", "strong", "small", "sup", "code", "pre", "time", "dl", "dt", "dd", "div", "ol", "ul", "li"),
     *("table", "caption", "thead", "tbody", "tr", "th", "td", "details", "summary", "figure", "figcaption"),
-    *("svg", "rect", "line", "circle", "text"),
+    *("svg", "rect", "line", "circle", "text", "path"),
 }
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
@@ -100,7 +101,9 @@ def test_the_page_is_whole_and_needs_nothing_else(name: str) -> None:
     assert all(cell.get("scope") for cell in page.all("th"))
     assert len(page.all("caption")) == len(page.all("table"))
     assert all(picture["role"] == "img" and picture["aria-label"] for picture in page.all("svg"))
-    assert len(page.all("svg")) == sum(len(plots_of(row)) for row in rows_of_rules(record))
+    drawn = pictures_of(record, scores)
+    pictures = [*(one for of in drawn.evaluators for one in of.pictures), *drawn.slices, drawn.coverage]
+    assert len(page.all("svg")) == sum(len(plots_of(row)) for row in rows_of_rules(record)) + len(pictures)
     for rule in record.rules:
         assert rule.outcome in page.text
 

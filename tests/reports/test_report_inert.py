@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import unicodedata
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import pytest
+import yaml
 
 from finetune_gate.gate.reports.inert import inert_text, spelled_out
 
@@ -48,3 +51,10 @@ def test_long_texts_are_cut_and_say_so(size: int) -> None:
 def test_a_text_stays_inert_when_made_inert_twice() -> None:
     once = inert_text("\x1b]0;title\x07 \u202e")
     assert inert_text(once) == once
+
+
+def test_whatever_is_left_can_be_written_in_xml_and_in_yaml() -> None:
+    everything = "".join(map(chr, range(sys.maxunicode + 1)))
+    shown = inert_text(everything, limit=2 * len(everything) * 10)
+    assert ElementTree.fromstring(f"<a>{escape(shown)}</a>").text == shown
+    assert yaml.safe_load(f"'{shown.replace(chr(39), 2 * chr(39))}'") == shown

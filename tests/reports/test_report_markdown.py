@@ -12,7 +12,7 @@ from markdown_it.token import Token
 from sample_records import HOSTILE, STORIES, hostile_record, record_of
 
 from finetune_gate.gate.record import DecisionRecord
-from finetune_gate.gate.reports import render_markdown, rule_rows
+from finetune_gate.gate.reports import comment_marker, render_markdown, rule_rows
 from finetune_gate.gate.reports.markdown import code, fenced, prose
 
 OURS = {"<br>", "<sub>", "</sub>"}
@@ -31,7 +31,8 @@ def test_golden(name: str) -> None:
 @pytest.mark.parametrize("record", [record_of("hold"), hostile_record()], ids=["hold", "hostile"])
 def test_only_our_own_structure_is_parsed(record: DecisionRecord) -> None:
     found = tokens(render_markdown(record))
-    assert {token.content for token in found if token.type in ("html_inline", "html_block")} <= OURS
+    html = {token.content for token in found if token.type in ("html_inline", "html_block")}
+    assert html <= {*OURS, f"{comment_marker(record.model)}\n"}
     assert not [
         token.type for token in found if token.type in ("link_open", "image", "list_item_open", "blockquote_open")
     ]
@@ -102,3 +103,74 @@ def test_table_rows_are_flat_and_alike(name: str) -> None:
 
 def test_table_rows_hold_no_control_character() -> None:
     assert all(value.isprintable() for row in rule_rows(hostile_record()) for value in row.values())
+
+
+def many(count: int, *, passed: int = 0) -> DecisionRecord:
+    """``count`` rules that read each differently, of which the first ``passed`` passed."""
+    record = record_of("hold")
+    rules = tuple(
+        record.rules[2 if i < passed else 1].model_copy(
+            update={"index": i, "text": f"classification.accuracy rule {i}"}
+        )
+        for i in range(count)
+    )
+    return record.model_copy(update={"rules": rules})
+
+
+def size(text: str) -> int:
+    return len(text.encode())
+
+
+@pytest.mark.parametrize("record", [many(2000, passed=1000), many(800, passed=780)], ids=["most failed", "few failed"])
+def test_too_many_rules_are_cut_to_the_length_of_a_comment_and_that_is_said(record: DecisionRecord) -> None:
+    text = render_markdown(record)
+    assert size(text) <= 65_000
+    shown = text.count("classification.accuracy rule ")
+    said = re.search(r"\*\*(\d+) of (\d+) rules are not shown", text)
+    assert said is not None
+    assert (int(said[1]), int(said[2])) == (len(record.rules) - shown, len(record.rules))
+    assert size(text) > 64_000
+    assert text.endswith(f"{comment_marker('support-bot')}\n")
+    assert sum(token.type == "table_open" for token in tokens(text)) == 2
+
+
+def test_rules_that_did_not_pass_are_the_last_to_go_and_the_order_stays() -> None:
+    text = render_markdown(many(800, passed=780))
+    numbers = [int(number) for number in re.findall(r"accuracy rule (\d+)", text)]
+    assert numbers == sorted(numbers)
+    assert set(range(780, 800)) <= set(numbers)
+
+
+@pytest.mark.parametrize("longest", [65_000, 20_000, 6_000, 4_000])
+@pytest.mark.parametrize("record", [many(300), hostile_record()], ids=["many", "hostile"])
+def test_the_length_is_kept_as_long_as_the_headline_fits(record: DecisionRecord, longest: int) -> None:
+    text = render_markdown(record, longest=longest)
+    if record.model == "support-bot" or longest >= 20_000:
+        assert size(text) <= longest
+    assert text.startswith("## ")
+    assert text.endswith(f"{comment_marker(record.model)}\n")
+
+
+def test_what_fits_is_not_cut() -> None:
+    record = record_of("block")
+    whole = render_markdown(record, longest=10**9)
+    assert whole == render_markdown(record)
+    assert whole == render_markdown(record, longest=size(whole))
+    assert "not shown" in render_markdown(record, longest=size(whole) - 1)
+
+
+@pytest.mark.parametrize(
+    "model", ["support-bot", "a -->", "--><script>", "-", "->", "ö \u202e", "half \ud800", HOSTILE]
+)
+def test_the_marker_is_a_comment_that_nobody_sees(model: str) -> None:
+    found = tokens(f"before\n\n{comment_marker(model)}\n\nafter\n")
+    assert [token.type for token in found if token.type != "inline"] == [
+        *("paragraph_open", "text", "paragraph_close", "html_block", "paragraph_open", "text", "paragraph_close")
+    ]
+    assert re.fullmatch(r"<!-- finetune-gate: [\w.~%-]+ -->", comment_marker(model))
+
+
+def test_models_have_markers_of_their_own() -> None:
+    names = ["bot", "bot-2", "bot 2", "Bot", "bot%202"]
+    assert len({comment_marker(name) for name in names}) == len(names)
+    assert not [1 for one in names for other in names if one != other and comment_marker(one) in comment_marker(other)]

@@ -12,6 +12,7 @@ from sample_records import HOSTILE, STORIES, hostile_record, record_of
 
 from finetune_gate.gate.reports import print_record, render_terminal, verdict
 from finetune_gate.gate.reports.inert import inert_text
+from finetune_gate.gate.reports.rows import rows_of_measurements, rows_of_rules
 
 ANSI = re.compile("\x1b\\[[0-9;]*m")
 
@@ -44,6 +45,24 @@ def test_nothing_decisive_is_cut_at_any_width(name: str, width: int) -> None:
             if check.needed is not None:
                 assert f"{check.needed:,}" in solid
     assert "…" not in text
+    for row in rows_of_rules(record):
+        for figure in (row.candidate if row.check else None, *(change.figure for change in row.changes)):
+            assert figure is None or figure.value.replace(" ", "") in solid
+            assert figure is None or figure.interval.replace(" ", "") in solid
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 140])
+@pytest.mark.parametrize("name", STORIES)
+def test_no_number_of_a_measurement_is_cut_at_any_width(name: str, width: int) -> None:
+    record = record_of(name)
+    text = render_terminal(record, width=width, verbose=True)
+    assert max(map(len, text.split("\n"))) <= width
+    words = set(flat(text.split("Measurements")[1]).replace(",", "").replace("]", "").split())
+    for row in rows_of_measurements(record):
+        for change in row.changes:
+            assert set(re.findall(r"[-+][\d.]+", f"{change.figure.value} {change.figure.interval}")) <= {
+                word.lstrip("[") for word in words
+            }
 
 
 @pytest.mark.parametrize("width", [80, 120])

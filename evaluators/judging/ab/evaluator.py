@@ -12,6 +12,8 @@ from ...findings import Finding
 from ...metrics import Metric
 from ...people.by_rater import choices_by_rater
 from ...people.ratings import read_ratings, seen_prompt
+from ...showing import Shown
+from ...shown_answers import shown_texts
 from ..by_judge import Controls, Key
 from ..controls import KINDS, Control
 from ..judged_texts import Comparison
@@ -22,6 +24,7 @@ from .findings import judging_findings
 from .judgement import Judgement, Told, compared, control_passed, told_by
 from .metrics import declared
 from .settings import AbJudgeSettings
+from .shown import shown_comparisons
 
 
 class AbJudge(AbJudgeSettings):
@@ -90,6 +93,10 @@ class AbJudge(AbJudgeSettings):
     ) -> Sequence[Finding]:
         found = self._judgement(data, answers, verdicts)
         return judging_findings(self, found, self._asked(data, answers), self._people(data, answers, found))
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        answered = shown_texts(data[self.data].examples, self.ask, answers, self.reference)
+        return shown_comparisons(self._judgement(data, answers, verdicts), answered)
 
     def _controls(self, data: Datasets, tasks: Sequence[Task], texts: Mapping[str, Sequence[Text]]) -> Controls:
         """Made of the right answers where there are some, else of a baseline's."""

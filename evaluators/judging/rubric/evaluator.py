@@ -11,6 +11,8 @@ from ...datasets import Example
 from ...evaluator import Answers, Components, Datasets
 from ...findings import Finding
 from ...metrics import Metric
+from ...showing import Shown
+from ...shown_answers import shown_texts
 from ..by_judge import Controls, Key
 from ..controls import Control
 from ..judged_texts import Submission
@@ -22,6 +24,7 @@ from .judgement import KINDS, ROLES, RubricJudgement, control_passed, scored, su
 from .metrics import declared
 from .prompts import INJECTIONS
 from .settings import PEOPLE, RubricJudgeSettings
+from .shown import shown_scores
 
 
 class RubricJudge(RubricJudgeSettings):
@@ -98,6 +101,11 @@ class RubricJudge(RubricJudgeSettings):
         found = self._judgement(data, answers, verdicts)
         raters = len(rated_texts(self, data, found.tasks, answers).opinions)
         return rubric_findings(self, found, raters)
+
+    def shown(self, data: Datasets, answers: Mapping[str, Answers], verdicts: Mapping[str, Answers]) -> Sequence[Shown]:
+        found = self._judgement(data, answers, verdicts)
+        answered = shown_texts(data[self.data].examples, self.ask, answers, self.reference)
+        return shown_scores(found, rated_texts(self, data, found.tasks, answers), answered)
 
     def _controls(self, data: Datasets, tasks: Sequence[Task], texts: Mapping[str, Sequence[Text]]) -> Controls:
         """Made of the right answers where there are some, else of a baseline's, else of the candidate's own."""
