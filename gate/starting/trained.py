@@ -83,4 +83,4 @@ def _leaks(shape: Shape, data: Mapping[str, Dataset]) -> str:
     of = f"of {len(holdout.examples):,} examples of {HOLDOUT}"
     if not leaked:
         return f"none {of} found in {TRAIN}"
-    return f"{len(leaked):,} {of} lie in {TRAIN}: the gate will block; `finetune-gate split` keeps them apart"
+    return f"{len(leaked):,} {of} lie in {TRAIN}: the gate will block until they are out of one of the two"
