@@ -93,6 +93,7 @@ def test_a_stricter_file_blocks_and_rules_are_shown_beside_what_they_were(
     assert (written.decision, written.gate_file.digest) == ("block", load_gate_file(gate).digest)
     shutil.copy(made.folder / "scores.parquet", tmp_path / "new")
     shutil.copy(made.folder / "findings.json", tmp_path / "new")
+    shutil.copy(made.folder / "examples.parquet", tmp_path / "new")
     with kept_at(str(tmp_path / "new")) as kept:
         checks = {check.name: check.state for check in verify(kept).checks}
     assert [name for name, state in checks.items() if state == "differs"] == ["statements"], "a replay makes none"

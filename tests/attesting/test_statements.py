@@ -37,7 +37,7 @@ def test_both_are_about_the_candidate_and_the_files_that_were_kept(made: Made) -
         "uri": model.uri,
         "digest": {"finetuneGateModel": model.digest, "finetuneGateFiles": model.files_digest},
     }
-    assert [one["name"] for one in files] == ["decision-record.json", "scores.parquet", "findings.json"]
+    assert [one["name"] for one in files] == ["decision-record.json", "scores.parquet", "findings.json", "examples.parquet"]
     for one in files:
         content = (made.folder / one["name"]).read_bytes()
         assert one["digest"] == {"sha256": hashlib.sha256(content).hexdigest()}
@@ -77,7 +77,7 @@ def test_what_blocks_failed_and_what_holds_warned(workshop: Workshop, rule: str,
 
 def test_they_follow_from_the_record_alone(made: Made) -> None:
     """And so do their bytes: nothing of today, of this machine or of how the run went is in them."""
-    files = ("decision-record.json", "scores.parquet", "findings.json")
+    files = ("decision-record.json", "scores.parquet", "findings.json", "examples.parquet")
     digests = {name: hashlib.sha256((made.folder / name).read_bytes()).hexdigest() for name in files}
     record = read_record(made.folder / "decision-record.json")
     assert b"".join(one + b"\n" for one in statements(record, digests)) == (made.folder / STATEMENTS).read_bytes()
