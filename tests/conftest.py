@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 import absl.logging
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 os.environ |= {
     "DO_NOT_TRACK": "1",
@@ -35,3 +40,20 @@ def mlflow_forgets() -> Generator[None]:
 
         mlflow.set_tracking_uri(None)  # pyright: ignore[reportArgumentType] - its own way to forget
         mlflow.set_registry_uri(None)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Generator[Browser]:
+    """Chromium of this machine; tests that need one are skipped where there is none. Playwright keeps an event loop in
+    the thread, and does not start twice: so it ends with the file."""
+    found = next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
+    if found is None:
+        pytest.skip("no chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield opened
+        opened.close()

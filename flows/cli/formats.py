@@ -86,7 +86,7 @@ def rendered(form: Format, record: DecisionRecord, folder: Path, *, verbose: boo
     elif form == "markdown":
         text = render_markdown(record)
     elif form == "html":
-        text = _page(record, folder)
+        return _page(record, folder)  # to the last byte the run's own
     elif form == "junit":
         text = render_junit(record)
     elif form == "model-card":

@@ -37,7 +37,12 @@ def test_both_are_about_the_candidate_and_the_files_that_were_kept(made: Made) -
         "uri": model.uri,
         "digest": {"finetuneGateModel": model.digest, "finetuneGateFiles": model.files_digest},
     }
-    assert [one["name"] for one in files] == ["decision-record.json", "scores.parquet", "findings.json", "examples.parquet"]
+    assert [one["name"] for one in files] == [
+        "decision-record.json",
+        "scores.parquet",
+        "findings.json",
+        "examples.parquet",
+    ]
     for one in files:
         content = (made.folder / one["name"]).read_bytes()
         assert one["digest"] == {"sha256": hashlib.sha256(content).hexdigest()}

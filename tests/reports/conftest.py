@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,22 +13,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext
 
 WINDOW: dict[str, Any] = {"viewport": {"width": 1200, "height": 900}}
-
-
-@pytest.fixture(scope="session")
-def browser() -> Generator[Browser]:
-    """Chromium of this machine; tests that need one are skipped where there is none."""
-    found = next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
-    if found is None:
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
