@@ -86,7 +86,7 @@ def rendered(form: Format, record: DecisionRecord, folder: Path, *, verbose: boo
     elif form == "markdown":
         text = render_markdown(record)
     elif form == "html":
-        return _page(record, folder)  # to the last byte the run's own
+        text = _page(record, folder)
     elif form == "junit":
         text = render_junit(record)
     elif form == "model-card":

@@ -297,7 +297,7 @@ def publish(resolved: Resolved, acted: Acted, scored: Scored, seconds: Mapping[s
     history = earlier_gates(tracking, record.model, acted.run_id)
     keep_history(history, resolved.folder / HISTORY_FILE)
     page = render_html(record, scored.table, scored.findings, scored.examples, history)
-    write_bytes_atomically(resolved.folder / REPORT_FILE, page.encode())
+    write_bytes_atomically(resolved.folder / REPORT_FILE, f"{page}\n".encode())
     write_bytes_atomically(resolved.folder / MARKDOWN_FILE, render_markdown(record).encode())
     written = (*attested, *evidence_files(resolved, record), REPORT_FILE, MARKDOWN_FILE)
     files = [resolved.folder / name for name in written]
