@@ -41,6 +41,7 @@ from .rows import (
     confidence_sentence,
     difference_sentence,
     estimate_warnings,
+    families_of,
     reason_of,
     remarks_of,
     rows_of_measurements,
@@ -89,7 +90,7 @@ def render_html(
         plot_width=WIDTH,
         confidence=confidence_sentence(record),
         difference=difference_sentence(record),
-        families=_families(rows),
+        families=families_of(rows),
         reasons=_reasons(rows),
         confusions=_confusions(record, scores),
         pictures=pictures,
@@ -102,14 +103,6 @@ def render_html(
         recheck=recheck_commands(record),
         record_digest=record.digest(),
     )  # fmt: skip
-
-
-def _families(rows: tuple[MeasurementRow, ...]) -> Mapping[str, list[MeasurementRow]]:
-    """Measurements by evaluator, in the order of the record."""
-    families: dict[str, list[MeasurementRow]] = {}
-    for row in rows:
-        families.setdefault(row.measurement.metric.partition(".")[0], []).append(row)
-    return families
 
 
 def _reasons(rows: tuple[MeasurementRow, ...]) -> Mapping[str, int]:

@@ -189,13 +189,12 @@ def _headline(record: DecisionRecord) -> str:
 
 
 def _rule_cells(row: RuleRow, baselines: tuple[str, ...]) -> list[str]:
-    outcome = f"{OUTCOME_MARKS[row.rule.outcome]} {row.rule.outcome}" + (" (warning only)" if row.warns else "")
     notes = [f"<br>{prose(note, limit=1000)}" for note in row.notes]
     several = len(row.rule.checks) > 1
     decides = row.check is not None
     candidate = _figure(row.candidate) if decides else row.candidate.value
     return [
-        outcome,
+        row.outcome_text,
         code(row.text) + "".join(notes),
         f"**{prose(candidate)}**" if decides else prose(candidate),
         *(row.baselines[role].value if role in row.baselines else "" for role in baselines),

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from ..record import DecisionRecord
 from .inert import inert_text
-from .rows import NOT_MEASURED, Change, Figure, MeasurementRow, rows_of_measurements
+from .rows import NOT_MEASURED, Change, Figure, MeasurementRow, families_of, rows_of_measurements
 
 _LEAST_FOR_TABLE = 76
 
@@ -33,13 +33,6 @@ def emphasised(figure: Figure, decisive: bool) -> Text:
     return Text.assemble((figure.value, "bold" if decisive else ""), f" {figure.interval}")
 
 
-def _families(rows: Sequence[MeasurementRow]) -> dict[str, list[MeasurementRow]]:
-    families: dict[str, list[MeasurementRow]] = {}
-    for row in rows:
-        families.setdefault(row.measurement.metric.partition(".")[0], []).append(row)
-    return families
-
-
 def _table(rows: Sequence[MeasurementRow]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column(Text("metric"), overflow="fold", min_width=12)
@@ -47,7 +40,7 @@ def _table(rows: Sequence[MeasurementRow]) -> Table:
     table.add_column(Text("against"), overflow="fold")
     table.add_column(Text("value"), justify="right", overflow="fold")
     table.add_column(Text("difference [low, high]"), overflow="fold")
-    for family, members in _families(rows).items():
+    for family, members in families_of(rows).items():
         table.add_row(Text(inert_text(family, limit=80), style="bold"))
         for row in members:
             _add(table, row)
@@ -75,7 +68,7 @@ def _add(table: Table, row: MeasurementRow) -> None:
 def _lines(rows: Sequence[MeasurementRow]) -> Group:
     """A line for each number, which wraps."""
     lines: list[RenderableType] = []
-    for family, members in _families(rows).items():
+    for family, members in families_of(rows).items():
         lines.append(Text(inert_text(family, limit=80), style="bold"))
         for row in members:
             on = f" on {inert_text(row.slice, limit=120)}" if row.slice else ""

@@ -19,7 +19,6 @@ from .inert import inert_text
 from .markdown import code, markdown_table, prose
 from .rows import (
     DECISION_MARKS,
-    OUTCOME_MARKS,
     MeasurementRow,
     baselines_of,
     confidence_sentence,
@@ -150,12 +149,8 @@ def _section(record: DecisionRecord) -> Iterator[str]:
     yield "What was asked of it:"
     yield markdown_table(
         ["Outcome", "Rule"],
-        [
-            [f"{OUTCOME_MARKS[row.rule.outcome]} {row.rule.outcome}{' (warning only)' if row.warns else ''}",
-             code(row.text)]
-            for row in rows_of_rules(record)
-        ],
-    )  # fmt: skip
+        [[row.outcome_text, code(row.text)] for row in rows_of_rules(record)],
+    )
     yield "Data:"
     yield markdown_table(
         ["Name", "Rows", "SHA-256"],

@@ -6,7 +6,7 @@ Texts in here are foreign and untouched (names, reasons, slices): whoever draws 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import cast
@@ -86,6 +86,12 @@ class RuleRow:
         return self.rule.severity == "warn"
 
     @property
+    def outcome_text(self) -> str:
+        """``✗ failed (warning only)``."""
+        outcome = self.rule.outcome
+        return f"{OUTCOME_MARKS[outcome]} {outcome}{' (warning only)' if self.warns else ''}"
+
+    @property
     def text(self) -> str:
         """The rule in one line, with room to break before a slice."""
         metric, text = self.rule.metric, self.rule.text
@@ -117,6 +123,14 @@ def rows_of_rules(record: DecisionRecord) -> tuple[RuleRow, ...]:
 def rows_of_measurements(record: DecisionRecord) -> tuple[MeasurementRow, ...]:
     """Every measurement, in the order of the record."""
     return tuple(_measurement_row(measurement) for measurement in record.measurements)
+
+
+def families_of(rows: Iterable[MeasurementRow]) -> Mapping[str, list[MeasurementRow]]:
+    """Measurements by evaluator, in the order of the record."""
+    families: dict[str, list[MeasurementRow]] = {}
+    for row in rows:
+        families.setdefault(row.measurement.metric.partition(".")[0], []).append(row)
+    return families
 
 
 def measurement_of(record: DecisionRecord, rule: RuleRecord) -> MeasurementRecord | None:

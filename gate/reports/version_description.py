@@ -13,7 +13,7 @@ from typing import Final
 from ..record import DecisionRecord
 from .awaiting import state_of
 from .markdown import address_link, code, markdown_table, prose
-from .rows import DECISION_MARKS, OUTCOME_MARKS, reason_of, remarks_of, rows_of_rules, summary_of
+from .rows import DECISION_MARKS, reason_of, remarks_of, rows_of_rules, summary_of
 
 BEGIN: Final = "<!-- finetune-gate -->"
 END: Final = "<!-- /finetune-gate -->"
@@ -62,7 +62,7 @@ def _rules(record: DecisionRecord) -> str:
     baselines = [role for role in ("base", "champion") if record.role(role)]
     cells = [
         [
-            f"{OUTCOME_MARKS[row.rule.outcome]} {row.rule.outcome}{' (warning only)' if row.warns else ''}",
+            row.outcome_text,
             code(row.text, limit=120),
             prose(row.candidate.value),
             *(prose(row.baselines[role].value) if role in row.baselines else "" for role in baselines),

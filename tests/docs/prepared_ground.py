@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from little_llama import CORPUS, write_tiny_llama
+from workshop import copy_registry
 
 from finetune_gate.evaluators.errors import FinetuneGateError
 from finetune_gate.flows.cli.program import program
@@ -144,18 +144,6 @@ def keep_a_run(folder: Path, *names: str, key: bool = False) -> None:
 
 
 def copy_ground(original: Ground, folder: Path) -> Ground:
-    """A copy to work in; addresses in the database are moved along with the files."""
-    shutil.copytree(original.folder, folder)
-    connection = sqlite3.connect(folder / "mlflow.db")
-    for table, column in (
-        ("experiments", "artifact_location"),
-        ("runs", "artifact_uri"),
-        ("model_versions", "source"),
-        ("model_versions", "storage_location"),
-    ):
-        connection.execute(
-            f"update {table} set {column} = replace({column}, ?, ?)", (str(original.folder), str(folder))
-        )
-    connection.commit()
-    connection.close()
+    """A copy to work in."""
+    copy_registry(original.folder, folder)
     return Ground(folder)

@@ -107,8 +107,14 @@ def open_workshop(folder: Path) -> Workshop:
 
 
 def copy_workshop(original: Workshop, folder: Path) -> Workshop:
-    """A copy to change; addresses in the database are moved along with the files."""
-    shutil.copytree(original.folder, folder)
+    """A copy to change."""
+    copy_registry(original.folder, folder)
+    return Workshop(folder)
+
+
+def copy_registry(original: Path, folder: Path) -> None:
+    """A folder with a registry in it; addresses in the database are moved along with the files."""
+    shutil.copytree(original, folder)
     connection = sqlite3.connect(folder / "mlflow.db")
     for table, column in (
         ("experiments", "artifact_location"),
@@ -116,9 +122,6 @@ def copy_workshop(original: Workshop, folder: Path) -> Workshop:
         ("model_versions", "source"),
         ("model_versions", "storage_location"),
     ):
-        connection.execute(
-            f"update {table} set {column} = replace({column}, ?, ?)", (str(original.folder), str(folder))
-        )
+        connection.execute(f"update {table} set {column} = replace({column}, ?, ?)", (str(original), str(folder)))
     connection.commit()
     connection.close()
-    return Workshop(folder)
