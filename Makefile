@@ -27,7 +27,7 @@ test: $(VENV)/.project  ## every test
 	$(BIN)/python -m pytest -n auto --dist loadgroup
 
 long-tests: $(VENV)/.project  ## the parts of the tests that take long: every kill point, every byte of a cut store, every fault of MLflow
-	FINETUNE_GATE_LONG_TESTS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/answers tests/attesting tests/flows/test_changed_files.py \
+	FINETUNE_GATE_LONG_TESTS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/answers tests/attesting tests/clusters tests/flows/test_changed_files.py \
 		tests/flows/test_deployments.py tests/flows/test_killed.py tests/flows/test_killed_plan.py tests/flows/test_outage.py tests/receiver
 
 ledger-tests: $(VENV)/.project  ## many gates of one model at once, some killed; on SQLite, and on PostgreSQL's own programs

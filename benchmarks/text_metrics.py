@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from finetune_gate.evaluators.asking import Answer, Generation, Request, ScoreRequest, TokenLogprobs
-from finetune_gate.evaluators.code_generation import CodeGeneration, Sandbox
+from finetune_gate.evaluators.asking import Answer, Execution, Generation, Request, ScoreRequest, TokenLogprobs
+from finetune_gate.evaluators.code_generation import CodeGeneration
 from finetune_gate.evaluators.datasets import Dataset, Row
-from finetune_gate.evaluators.evaluator import Evaluator
+from finetune_gate.evaluators.evaluator import Answers, Evaluator, JudgedEvaluator
 from finetune_gate.evaluators.multiple_choice import MultipleChoice
 from finetune_gate.evaluators.question_answering import QuestionAnswering
 from finetune_gate.evaluators.summarization import Summarization
@@ -44,18 +44,6 @@ class Task:
     evaluator: Evaluator
     rows: Sequence[Row]
     texts: Sequence[str]
-
-
-class Instant:
-    """Says that every other sample passes."""
-
-    def passed(self, row: Row, samples: Sequence[str]) -> int:
-        return len(samples) // 2
-
-
-class Code(CodeGeneration):
-    def sandbox(self) -> Sandbox | None:
-        return Instant()
 
 
 def main() -> int:
@@ -88,6 +76,10 @@ def tasks(draw: random.Random) -> Sequence[Task]:
     questions = rows("answer", [[text[:30], text[:20]] for text in references])
     choices = [{**row, "choices": ["red", "green", "blue", "ultramarine"], "answer": 1} for row in rows("none", short)]
     summaries = rows("summary", references)
+    programs: list[Row] = [
+        {"prompt": f"def f_{at}(a):\n", "entry_point": f"f_{at}", "calls": [{"arguments": [1], "result": at}]}
+        for at in range(EXAMPLES)
+    ]
     return (
         Task("summarization: four kinds of ROUGE", Summarization(data="made"), summaries, answers),
         Task("the same with the stemmer", Summarization(data="made", stemmer=True), summaries, answers),
@@ -106,8 +98,8 @@ def tasks(draw: random.Random) -> Sequence[Task]:
         Task("multiple_choice: four options", MultipleChoice(data="made", prompt="{text}"), choices, short),
         Task(
             "code_generation: pass@1 and pass@10, 500 examples of 20 samples, nothing run",
-            Code(data="made", prompt="{text}", k=(1, 10), samples=20, temperature=0.8),
-            rows("none", short)[: EXAMPLES // 20],
+            CodeGeneration(data="made", k=(1, 10), samples=20, temperature=0.8),
+            programs[: EXAMPLES // 20],
             short,
         ),
     )
@@ -129,8 +121,19 @@ def _rate(task: Task) -> float:
     requests = task.evaluator.requests(data)
     each = len(requests) // len(task.rows)
     answers = {request: _answer(request, task.texts[at // each]) for at, request in enumerate(requests)}
-    task.evaluator.score({"made": made_dataset("made", task.rows[:2])}, answers)  # imports
-    return len(task.rows) / _seconds(lambda: task.evaluator.score(data, answers))
+    _scoring(task.evaluator, {"made": made_dataset("made", task.rows[:2])}, answers)()  # imports
+    return len(task.rows) / _seconds(_scoring(task.evaluator, data, answers))
+
+
+def _scoring(evaluator: Evaluator, data: Mapping[str, Dataset], answers: Answers) -> Callable[[], object]:
+    """Of one model; every other program passes."""
+    if not isinstance(evaluator, JudgedEvaluator):
+        return lambda: evaluator.score(data, answers)
+    ran = {
+        judge: {request: Execution("failed" if at % 2 else "passed") for at, request in enumerate(requests)}
+        for judge, requests in evaluator.second_requests(data, {"candidate": answers}).items()
+    }
+    return lambda: evaluator.score_judged(data, {"candidate": answers}, ran)
 
 
 def _answer(request: Request, text: str) -> Answer:

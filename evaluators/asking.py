@@ -11,7 +11,7 @@ from typing import Literal
 
 from .absent import Unmeasured
 
-Ability = Literal["generates", "scores_tokens", "chooses", "attributes", "embeds", "entails"]
+Ability = Literal["generates", "scores_tokens", "chooses", "attributes", "embeds", "entails", "executes"]
 """What a model may be able to do. A metric that needs an ability the model lacks is ``Unmeasured``."""
 
 
@@ -129,7 +129,44 @@ class EntailRequest:
         return "entails"
 
 
-Request = ScoreRequest | GenerateRequest | ChooseRequest | AttributeRequest | EmbedRequest | EntailRequest
+@dataclass(frozen=True, slots=True)
+class CodeTask:
+    """What a program has to do, in one of three ways: calls of its function ``entry_point`` with the values they must
+    return (``calls``: arguments and result as JSON texts), a test suite that is code itself (``test``: it defines
+    ``check(candidate)``, or asserts about ``entry_point`` by name), or what it must print for what it reads
+    (``dialogues``: input and output).
+
+    ``reference`` is a whole program that does it, where there is one: its own time, where the programs run, is what
+    theirs is measured by, and a task whose reference does not pass is no test of anything.
+    """
+
+    entry_point: str = ""
+    calls: tuple[tuple[str, str], ...] = ()
+    test: str = ""
+    dialogues: tuple[tuple[str, str], ...] = ()
+    reference: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteRequest:
+    """Ask whether ``program``, which a model wrote, does its task. ``program`` is whole: a prompt's beginning is part of
+    it. It may take ``seconds``, or ``times_reference`` the time of the task's reference if that is more, and
+    ``memory_mib`` of memory."""
+
+    program: str
+    task: CodeTask
+    seconds: float = 10.0
+    times_reference: float = 10.0
+    memory_mib: int = 512
+
+    @property
+    def needs(self) -> Ability:
+        return "executes"
+
+
+Request = (
+    ScoreRequest | GenerateRequest | ChooseRequest | AttributeRequest | EmbedRequest | EntailRequest | ExecuteRequest
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +236,18 @@ class Entailment:
     contradiction: float
 
 
+Outcome = Literal["passed", "failed", "timeout", "out_of_memory"]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What became of a program. ``detail`` says more for people, and is untrusted: the program may have written it.
+    Where it could not be found out there is none of these but a ``Failed``."""
+
+    outcome: Outcome
+    detail: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """The model could not answer this request. Counts against coverage, and is never a zero."""
@@ -206,7 +255,7 @@ class Failed:
     reason: str
 
 
-Answer = TokenLogprobs | Generation | Choice | Attribution | Embedding | Entailment | Failed
+Answer = TokenLogprobs | Generation | Choice | Attribution | Embedding | Entailment | Execution | Failed
 
 
 def unanswered(answer: Answer, otherwise: str) -> Unmeasured:

@@ -29,6 +29,8 @@ from .asking import (
     EmbedRequest,
     Entailment,
     EntailRequest,
+    ExecuteRequest,
+    Execution,
     Failed,
     GenerateRequest,
     Generation,
@@ -93,6 +95,8 @@ def made_answer(request: Request, seed: str = "") -> Answer:
             return Embedding((math.cos(angle), math.sin(angle)))
         case EntailRequest():
             return Entailment(chance, (1 - chance) / 2, (1 - chance) / 2)
+        case ExecuteRequest():
+            return Execution("passed") if chance < 0.5 else Execution("failed", "1 of 3 calls is wrong")
 
 
 def scored_by(

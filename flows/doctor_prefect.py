@@ -13,6 +13,7 @@ from typing import Final, cast
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from finetune_gate.evaluators.errors import ConfigurationError, without_credentials
+from finetune_gate.flows.prefect_asking import ask_prefect
 from finetune_gate.flows.prefect_credentials import prefect_credentials
 from finetune_gate.gate.doctor import (
     Finding,
@@ -79,8 +80,10 @@ def prefect_findings(
     yield _protection(shown, seconds)
     yield _ui(shown, seconds)
     if isinstance(version, Reply) and version.status == 200:
-        yield _deployment(ask(f"{url}/deployments/filter", seconds, headers=headers, body=_OF_THE_GATE), waits=waits)
-        yield _limits(ask(f"{url}/v2/concurrency_limits/filter", seconds, headers=headers, body={"limit": 200}))
+        listed = ask_prefect(url, "/deployments/filter", seconds, headers=headers, body=_OF_THE_GATE)
+        yield _deployment(listed, waits=waits)
+        limits = ask_prefect(url, "/v2/concurrency_limits/filter", seconds, headers=headers, body={"limit": 200})
+        yield _limits(limits)
         if model is not None:
             limit = limit_name(model)
             yield _lock(limit, ask(f"{url}/v2/concurrency_limits/{quote(limit, safe='')}", seconds, headers=headers))

@@ -17,9 +17,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import TaskRun
 from prefect.runtime import deployment, flow_run
 
-from finetune_gate.evaluators.errors import ConfigurationError, Problem, RegistryError
+from finetune_gate.evaluators.errors import ConfigurationError, RegistryError
 from finetune_gate.flows.artifacts import artifact_key, leave_artifacts, name_by_decision
 from finetune_gate.flows.clusters import on_cluster
+from finetune_gate.flows.expected_model import refuse_other_models
 from finetune_gate.flows.locking import one_at_a_time
 from finetune_gate.flows.progress_artifact import Meter, shown_in_prefect
 from finetune_gate.flows.reviewing import SoFar, continued, wait_for_review, waits_so_far
@@ -98,7 +99,7 @@ def evaluation_gate(
         approval=wait_for_approval,
     )
     if model is not None:
-        _refuse_other_models(asked.gate_file, model)
+        refuse_other_models(asked.gate_file, model)
     so_far = waits_so_far()
     request = continued(asked, so_far)
     # a run that goes on after a wait has a decision already: the one that was waited with
@@ -130,13 +131,6 @@ def run_as_flow(request: GateRequest, wish: Wish = "join") -> GateResult:
 
     evaluation_gate_here()
     return results[0]
-
-
-def _refuse_other_models(gate_file: Path, model: str) -> None:
-    found = load_gate_file(gate_file).file.model
-    if found != model:
-        way_out = f"start the run with the gate file of {model}"
-        raise ConfigurationError(Problem(str(gate_file), f"a gate file of {found!r}", f"one of {model!r}", way_out))
 
 
 def _walk_as_tasks(request: GateRequest, wish: Wish) -> GateResult:

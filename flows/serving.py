@@ -1,6 +1,8 @@
 """Serving the flows to Prefect from one process: it polls the server, and runs each flow run in a process of its own.
+Or leaving them to workers.
 
 serve(Serving((Path("gate.yaml"),), every_s=300))          # until interrupted
+leave_to_workers(Serving((Path("gate.yaml"),)), "finetune-gate")
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import asyncio
 import os
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -56,6 +59,28 @@ def serve(serving: Serving) -> None:
         asyncio.run(run())
     except (KeyboardInterrupt, TerminationSignal):
         return
+
+
+def leave_to_workers(serving: Serving, pool: str) -> tuple[str, ...]:
+    """Register the deployments for the workers of ``pool``, which is made as one of processes where there is none, and
+    return their names. Again, it changes those that are there. Runs of processes work in this process's folder; where
+    the registry is, and keys, are the worker's business, and ``at_once`` its ``--limit``."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectAlreadyExists
+    from prefect.workers.process import ProcessWorker
+
+    template = ProcessWorker.get_default_base_job_template()
+    with get_client(sync_client=True) as client:
+        with suppress(ObjectAlreadyExists):
+            client.create_work_pool(WorkPoolCreate(name=pool, type="process", base_job_template=template))
+        processes = client.read_work_pool(pool).type == "process"
+    deployments = [gate_deployment(serving), *([watch_deployment(serving)] if serving.gates else [])]
+    for deployment in deployments:
+        if processes:
+            deployment.job_variables = {"working_dir": str(Path.cwd())}
+        cast("Callable[..., object]", deployment.apply)(work_pool_name=pool)
+    return tuple(deployment.full_name for deployment in deployments)
 
 
 def gate_deployment(serving: Serving) -> RunnerDeployment:

@@ -14,10 +14,12 @@ from finetune_gate.evaluators.asking import Message
 Role = Literal["candidate", "base", "champion", "judge"]
 """The part a model plays in one run. ``base`` and ``champion`` are the baselines; a judge reads their answers."""
 
-Layout = Literal["mlflow-transformers", "huggingface", "peft", "endpoint", "mlflow-openai", "mlflow-pyfunc", "encoder"]
+Layout = Literal[
+    "mlflow-transformers", "huggingface", "peft", "endpoint", "mlflow-openai", "mlflow-pyfunc", "encoder", "sandbox"
+]
 """How a model is kept: MLflow's transformers flavor, a plain Hugging Face folder, a bare PEFT adapter; behind an API,
 named directly or by MLflow's openai flavor; as Python code that loads itself (pyfunc, scikit-learn); an encoder's
-folder, in whatever layout."""
+folder, in whatever layout. A sandbox is no model and has no files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,46 @@ class EncoderFiles:
         return None
 
 
-ModelSource = ModelFiles | Endpoint | PythonModel | EncoderFiles
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """Where programs are run that models wrote: a judge that can ``executes``, and nothing else.
+
+    ``backend`` is what keeps them in, ``auto`` the first that does so on this machine; ``image`` is Docker's, by
+    digest. ``engine`` and ``python`` (its version, such as ``3.11``) are those that programs are run by. The digest
+    covers what can change an outcome, and so not the backend: the same programs come to the same in each.
+    """
+
+    backend: Literal["auto", "bwrap", "docker"]
+    image: str | None
+    engine: str
+    python: str
+
+    @property
+    def layout(self) -> Layout:
+        return "sandbox"
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(["sandbox", self.engine, self.python, self.image]).encode()).hexdigest()
+
+    @property
+    def files_digest(self) -> str:
+        return self.digest
+
+    @property
+    def root(self) -> None:
+        return None
+
+    @property
+    def adapter(self) -> None:
+        return None
+
+    @property
+    def base_claim(self) -> str | None:
+        return None
+
+
+ModelSource = ModelFiles | Endpoint | PythonModel | EncoderFiles | Sandbox
 """Where a model's answers come from. All have digest, files_digest, layout, adapter and base_claim."""
 
 

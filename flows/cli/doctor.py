@@ -85,8 +85,11 @@ def _checks(gate: Gate | None, tracking_uri: str | None, *, models: bool, second
         home_folder,
         python_and_packages,
         records_folder,
+        sandbox_finding,
+        scratch_folder,
         skipped,
         wanted_models,
+        wanted_sandboxes,
     )
     from finetune_gate.gate.home import default_home
 
@@ -98,6 +101,7 @@ def _checks(gate: Gate | None, tracking_uri: str | None, *, models: bool, second
         Check("packages", python_and_packages),
         Check("home", lambda: home_folder(default_home())),
         Check("records", lambda: [records_folder(Path(".finetune-gate"))]),
+        Check("scratch", lambda: [scratch_folder()]),
         Check("device", lambda: [device(wanted_device) if models else no_device]),
         Check("mlflow", lambda: _mlflow(gate, tracking_uri, seconds)),
         Check("prefect", partial(prefect_findings, seconds=seconds, model=file and file.model, waits=waits)),
@@ -109,6 +113,7 @@ def _checks(gate: Gate | None, tracking_uri: str | None, *, models: bool, second
             checks.append(Check("cluster", lambda: [cluster_finding(cluster, seconds)]))
         for api, names in wanted_models(gate).items():
             checks.append(Check(f"endpoint {api}", partial(endpoint_findings, gate.file, api, names, seconds)))
+        checks += [Check(address, partial(sandbox_finding, address)) for address in wanted_sandboxes(gate)]
     return checks
 
 

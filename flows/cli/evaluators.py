@@ -24,6 +24,7 @@ _ABILITIES = {
     "attributes": "gradients",
     "embeds": "embeddings",
     "entails": "entailment",
+    "executes": "a sandbox",
 }
 
 

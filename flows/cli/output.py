@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 import click
 
-from finetune_gate.evaluators.errors import Problem
+from finetune_gate.evaluators.errors import Problem, without_credentials
 
 EXIT: Mapping[str, int] = {"promote": 0, "block": 1, "usage": 2, "hold": 3, "could not evaluate": 4}
 
@@ -22,6 +22,12 @@ def print_problems(problems: Sequence[Problem], *, as_json: bool) -> None:
         click.echo(f"error: {_plain(str(problem))}", err=True)
     if len(problems) > 1:
         click.echo(f"{len(problems)} problems found.", err=True)
+
+
+def internal_problem(error: Exception) -> Problem:
+    """Of an error that nobody expected."""
+    way_out = "this is a fault of finetune-gate; FINETUNE_GATE_DEBUG=1 shows where it happened"
+    return Problem("internal error", f"{type(error).__name__}: {without_credentials(str(error))}", "", way_out)
 
 
 def print_json(value: object) -> None:

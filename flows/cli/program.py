@@ -12,10 +12,10 @@ from typing import Never
 import click
 from click.shell_completion import CompletionItem
 
-from finetune_gate.evaluators.errors import FinetuneGateError, Problem, without_credentials
+from finetune_gate.evaluators.errors import FinetuneGateError, Problem
 from finetune_gate.gate.interrupts import remember_interrupts
 
-from .output import EXIT, print_problems
+from .output import EXIT, internal_problem, print_problems
 
 _COMMANDS = {
     "demo": ("demo:demo", "Train, register and gate two tiny models: no network, no key, no GPU."),
@@ -28,8 +28,10 @@ _COMMANDS = {
     "run": ("run:run", "Gate a model version: promote, block or hold it."),
     "approve": ("approve:approve", "Promote what waits for a person's approval, or block it."),
     "watch": ("watch:watch", "Find versions that ask to be gated, and gate each once."),
+    "ungated": ("ungated:ungated", "List the versions that a scheduled job should gate now."),
     "serve": ("serve:serve", "Receive MLflow's webhooks, and watch besides."),
     "webhooks": ("webhooks:webhooks", "Register MLflow's webhooks for `serve`, and test them."),
+    "github": ("github:github", "Gate within a GitHub workflow, and judge its jobs."),
     "deployments": ("deployments:deployments", "Serve gate and watcher as deployments of Prefect."),
     "rate": ("rate:rate", "Show people pairs of answers, blind, and keep what they say."),
     "verify": ("verify:verify", "Decide again from a record alone, and compare every bit."),
@@ -112,11 +114,7 @@ def _run(arguments: list[str]) -> int:
     except Exception as error:  # noqa: BLE001 - the border between this program and the person in front of it
         if os.environ.get("FINETUNE_GATE_DEBUG"):
             traceback.print_exc()
-        way_out = "this is a fault of finetune-gate; FINETUNE_GATE_DEBUG=1 shows where it happened"
-        problems = (
-            Problem("internal error", f"{type(error).__name__}: {without_credentials(str(error))}", "", way_out),
-        )
-        status = EXIT["could not evaluate"]
+        status, problems = EXIT["could not evaluate"], (internal_problem(error),)
     try:
         print_problems(problems, as_json="--json" in arguments)
     except BrokenPipeError:

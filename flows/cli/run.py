@@ -85,14 +85,9 @@ def run(
 
     Exit status: 0 promote, 1 block, 2 usage or configuration, 3 hold, 4 could not evaluate.
     """
-    from finetune_gate.gate.gate_file import load_data, load_gate_file
     from finetune_gate.gate.run import GateRequest
 
     targets = settled(reports, "--report")
-    gate = load_gate_file(gate_file)
-    load_data(gate)  # before anything heavy is imported
-    with_prefect = _through_prefect(gate.file.execution, with_prefect)
-    refuse_unavailable(gate)
     request = GateRequest(
         gate_file=gate_file,
         candidate=candidate,
@@ -103,7 +98,7 @@ def run(
         trigger=trigger,
         actor=actor(),
     )
-    result = gate_candidate(request, with_prefect, wish="once" if once else "join", quiet=quiet or as_json)
+    result = gate_as_asked(request, with_prefect, wish="once" if once else "join", quiet=quiet or as_json)
     print_result(result, as_json=as_json, verbose=verbose, exit_zero=exit_zero)
     status = EXIT[result.record.decision]
     if not _written(targets, result, verbose=verbose):
@@ -144,6 +139,18 @@ def _through_prefect(execution: Execution, wish: bool | None) -> bool:
             )
         )
     return True
+
+
+def gate_as_asked(request: GateRequest, with_prefect: bool | None, *, wish: Wish, quiet: bool) -> GateResult:
+    """`gate_candidate`, once gate file and data are known to be in order. ``with_prefect``: None for what the
+    environment and the gate file want."""
+    from finetune_gate.gate.gate_file import load_data, load_gate_file
+
+    gate = load_gate_file(request.gate_file)
+    load_data(gate)  # before anything heavy is imported
+    with_prefect = _through_prefect(gate.file.execution, with_prefect)
+    refuse_unavailable(gate)
+    return gate_candidate(request, with_prefect, wish=wish, quiet=quiet)
 
 
 def gate_candidate(request: GateRequest, with_prefect: bool, *, wish: Wish = "join", quiet: bool) -> GateResult:

@@ -165,6 +165,11 @@ def status_of(report: Report) -> int:
     help="How often to look.",
 )
 @click.option("--once", is_flag=True, help="Look once; with --relay here, wait for the gates.")
+@click.option(
+    "--heartbeat",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Touch this file after every look, whatever came of it: for health checks.",
+)
 @click.option("--json", "as_json", is_flag=True, help="A JSON line for each look, and for each gate that was run here.")
 def watch(
     gate_files: tuple[Path, ...],
@@ -175,6 +180,7 @@ def watch(
     out: Path,
     every: float,
     once: bool,
+    heartbeat: Path | None,
     as_json: bool,
 ) -> None:
     """Look at the registry, again and again, and start a gate for every version that asks for one.
@@ -194,7 +200,7 @@ def watch(
         if once:
             raise click.exceptions.Exit(_once(watching, lines))
         try:
-            _again_and_again(watching, lines, every)
+            _again_and_again(watching, lines, every, heartbeat)
         except KeyboardInterrupt:
             click.echo("stopping: gates that run here go on at the next start", err=True)
 
@@ -207,12 +213,14 @@ def _once(watching: Watch, lines: WatchLines) -> int:
     return status_of(report) or (EXIT["could not evaluate"] if lines.undecided else 0)
 
 
-def _again_and_again(watching: Watch, lines: WatchLines, every: float) -> None:
+def _again_and_again(watching: Watch, lines: WatchLines, every: float, heartbeat: Path | None) -> None:
     """Until interrupted."""
     while True:
         begun = time.monotonic()
         report = watching.look()
         lines.report(report)
+        if heartbeat is not None:
+            heartbeat.touch()
         while (left := begun + every - time.monotonic()) > 0:
             time.sleep(min(left, _HEARTBEAT_S / 10))
             lines.heartbeat(report, watching.under_way)

@@ -14,10 +14,12 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final, Literal, cast
+from urllib.parse import quote
 
 from finetune_gate.evaluators.errors import ConfigurationError, Problem, without_credentials
+from finetune_gate.flows.prefect_asking import ask_prefect
 from finetune_gate.flows.prefect_credentials import prefect_credentials
-from finetune_gate.gate.doctor import NoReply, Reply, ask, is_http
+from finetune_gate.gate.doctor import NoReply, Reply, is_http
 from finetune_gate.gate.registry.mlflow_client import plain
 from finetune_gate.gate.turns import Ending, Row, Turns
 from finetune_gate.gate.watching import Ask, Started
@@ -58,10 +60,10 @@ class Prefect:
 
     def word(self, ask: Ask) -> Ending | Literal["coming", "unknown"]:
         row = ask.standing.row
-        found = self._flow_run(_flow_run_id(row)) if row else None
+        found = self.flow_run(_flow_run_id(row)) if row else None
         if row is None or found is None:
             return "unknown"
-        kind, state = _state(found)
+        kind, state = state_of(found)
         said = plain(str(state.get("message") or ""), 200)
         name = f"{row.delivered} ended {plain(str(state.get('name') or kind), 40)}"
         if kind in ("FAILED", "CRASHED"):
@@ -76,49 +78,55 @@ class Prefect:
         fresh = kind in ("PENDING", "RUNNING") and _age_s(state) < BEGINS_WITHIN_S
         return "coming" if fresh else "unknown"
 
-    def _deliver(self, one: Ask, number: int) -> Reached | NotReached:
-        reply = self._ask(f"/deployments/name/{DEPLOYMENT}")
-        deployment = _field(reply, "id")
-        if deployment is None:
-            return NotReached(f"Prefect: {_why_not(reply, f'deployment {DEPLOYMENT}')}")
-        body = {
-            "parameters": {
-                "gate_file": str(one.gate_path),
-                "model": one.subject.model,
-                "version": one.subject.version,
-                "once": True,
-                "trigger": f"{self._trigger}: {one.why}",
-            },
-            "idempotency_key": f"{one.subject.key}-{number}",
-        }
-        reply = self._ask(f"/deployments/{deployment}/create_flow_run", body)
+    def begin(self, deployment: str, parameters: Mapping[str, object], key: str) -> str | NotReached:
+        """The id of a flow run of ``deployment`` (FLOW/DEPLOYMENT): a new one, or the one of an earlier ask with this
+        key."""
+        name = "/".join(quote(part, safe="") for part in deployment.split("/"))
+        reply = self.call(f"/deployments/name/{name}")
+        found = _field(reply, "id")
+        if found is None:
+            return NotReached(f"Prefect: {_why_not(reply, f'deployment {deployment}')}")
+        reply = self.call(
+            f"/deployments/{found}/create_flow_run", {"parameters": dict(parameters), "idempotency_key": key}
+        )
         run = _field(reply, "id")
-        if run is None:
-            return NotReached(f"Prefect: {_why_not(reply, 'flow run')}")
-        return Reached(f"flow run {run}")
+        return NotReached(f"Prefect: {_why_not(reply, 'flow run')}") if run is None else run
+
+    def _deliver(self, one: Ask, number: int) -> Reached | NotReached:
+        parameters = {
+            "gate_file": str(one.gate_path),
+            "model": one.subject.model,
+            "version": one.subject.version,
+            "once": True,
+            "trigger": f"{self._trigger}: {one.why}",
+        }
+        run = self.begin(DEPLOYMENT, parameters, f"{one.subject.key}-{number}")
+        return run if isinstance(run, NotReached) else Reached(f"flow run {run}")
 
     def _mark_crashed(self, one: Ask) -> None:
         """Prefect shows a run whose process is gone as running for ever. What it shows decides nothing, so that it
         cannot be told here keeps no gate from being started."""
         row = one.standing.row
         run = (_flow_run_id(one.before) if one.before else "") or (_actor_id(row) if row else "")
-        found = self._flow_run(run)
-        if found is None or _state(found)[0] not in ("RUNNING", "CANCELLING"):
+        found = self.flow_run(run)
+        if found is None or state_of(found)[0] not in ("RUNNING", "CANCELLING"):
             return
         message = "Its process is gone: nothing was heard of it. finetune-gate starts it again."
         state = {"type": "CRASHED", "name": "Crashed", "message": message}
-        self._ask(f"/flow_runs/{run}/set_state", {"state": state, "force": True})
+        self.call(f"/flow_runs/{run}/set_state", {"state": state, "force": True})
 
-    def _flow_run(self, run: str) -> dict[str, object] | None:
-        reply = self._ask(f"/flow_runs/{run}") if run else None
+    def flow_run(self, run: str) -> dict[str, object] | None:
+        """None where Prefect does not tell, for whatever reason."""
+        reply = self.call(f"/flow_runs/{run}") if run else None
         body = reply.json() if isinstance(reply, Reply) and reply.status == 200 else None
         return cast("dict[str, object]", body) if isinstance(body, dict) else None
 
-    def _ask(self, path: str, body: object = None) -> Reply | NoReply:
-        """Again where the server says that it is busy, as one on SQLite does among its own workers."""
+    def call(self, path: str, body: object = None) -> Reply | NoReply:
+        """GET ``path`` of the API, or POST ``body`` there. Again where the server says that it is busy, as one on
+        SQLite does among its own workers."""
         pauses = iter(_BUSY_PAUSES_S)
         while True:
-            reply = ask(f"{self._url}{path}", self._seconds, headers=self._headers, body=body)
+            reply = ask_prefect(self._url, path, self._seconds, headers=self._headers, body=body)
             pause = next(pauses, None)
             if isinstance(reply, NoReply) or reply.status not in (429, 503) or pause is None:
                 return reply
@@ -136,7 +144,8 @@ def _actor_id(row: Row) -> str:
     return row.turn.actor if _UUID.fullmatch(row.turn.actor) else ""
 
 
-def _state(flow_run: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+def state_of(flow_run: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+    """Its type, such as RUNNING, and all of it."""
     state = flow_run.get("state")
     fields = cast("dict[str, object]", state) if isinstance(state, dict) else {}
     return str(fields.get("type") or ""), fields

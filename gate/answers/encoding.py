@@ -5,7 +5,8 @@
 
 A letter first, then what it stands for: ``L``, dropped context and one little-endian double per token; ``G``, finish,
 tokens, and the text in UTF-8 (lone surrogates included); ``C`` one double per option of a choice; ``E`` those of an
-embedding; ``N`` of an entailment; ``A`` an attribution as JSON. Packs and the store hold the same bytes.
+embedding; ``N`` of an entailment; ``A`` an attribution as JSON; ``X``, outcome of an execution and its detail in UTF-8.
+Packs and the store hold the same bytes.
 """
 
 from __future__ import annotations
@@ -18,14 +19,24 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any, Final, Literal, cast
 
-from finetune_gate.evaluators.asking import Attribution, Choice, Embedding, Entailment, Generation, TokenLogprobs
+from finetune_gate.evaluators.asking import (
+    Attribution,
+    Choice,
+    Embedding,
+    Entailment,
+    Execution,
+    Generation,
+    Outcome,
+    TokenLogprobs,
+)
 
-Kept = TokenLogprobs | Generation | Choice | Attribution | Embedding | Entailment
+Kept = TokenLogprobs | Generation | Choice | Attribution | Embedding | Entailment | Execution
 """What can be kept. A ``Failed`` is asked again."""
 
 _LOGPROBS: Final = struct.Struct("<cQ")
 _GENERATION: Final = struct.Struct("<cBQ")
 _FINISHES: Final[tuple[Literal["stop", "length"], ...]] = ("stop", "length")
+_OUTCOMES: Final[tuple[Outcome, ...]] = ("passed", "failed", "timeout", "out_of_memory")
 
 
 def encode(answer: Kept) -> bytes:
@@ -43,6 +54,8 @@ def encode(answer: Kept) -> bytes:
             return b"A" + json.dumps(asdict(answer), allow_nan=False, separators=(",", ":")).encode("ascii")
         case Generation():
             return _generation(answer)
+        case Execution():
+            return b"X" + bytes([_OUTCOMES.index(answer.outcome)]) + answer.detail.encode("utf-8", "surrogatepass")
 
 
 def _generation(answer: Generation) -> bytes:
@@ -70,6 +83,8 @@ def decode(content: bytes) -> Kept:
             return Entailment(entailment, neutral, contradiction)
         if content[:1] == b"A":
             return _attribution(content[1:])
+        if content[:1] == b"X":
+            return Execution(_OUTCOMES[content[1]], content[2:].decode("utf-8", "surrogatepass"))
     except (struct.error, IndexError) as error:
         raise ValueError("not an answer") from error
     raise ValueError("not an answer")

@@ -14,6 +14,8 @@ from .machine import VersionOf, device, home_folder, installed, python_and_packa
 from .mlflow_registry import registry_findings
 from .mlflow_server import Addresses, address_findings, is_http, server_finding, webhook_settings
 from .reaching import cluster_finding
+from .sandboxes import sandbox_finding, wanted_sandboxes
+from .scratch import scratch_folder
 from .webhooks import OWN_WEBHOOK
 
 __all__ = [
@@ -42,9 +44,12 @@ __all__ = [
     "python_and_packages",
     "records_folder",
     "registry_findings",
+    "sandbox_finding",
+    "scratch_folder",
     "server_finding",
     "skipped",
     "wanted_models",
+    "wanted_sandboxes",
     "warning",
     "webhook_settings",
     "within",

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from .examining import within
@@ -45,11 +45,18 @@ class NoReply:
     reason: str
 
 
-def ask(url: str, seconds: float, *, headers: Mapping[str, str] | None = None, body: object = None) -> Reply | NoReply:
-    """GET ``url``, or POST ``body`` as JSON. Redirects are not followed: they would carry headers elsewhere. Towards
-    this machine no proxy is used."""
+def ask(
+    url: str,
+    seconds: float,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: object = None,
+    method: Literal["POST", "PATCH"] = "POST",
+) -> Reply | NoReply:
+    """GET ``url``, or send ``body`` as JSON by ``method``. Redirects are not followed: they would carry headers
+    elsewhere. Towards this machine no proxy is used."""
     try:
-        return within(seconds, lambda: _asked(url, seconds, dict(headers or {}), body))
+        return within(seconds, lambda: _asked(url, seconds, dict(headers or {}), body, method))
     except TimeoutError:
         return NoReply(f"no answer within {seconds:g} s")
 
@@ -70,11 +77,11 @@ def _host(url: str) -> str:
         return ""
 
 
-def _asked(url: str, seconds: float, headers: dict[str, str], body: object) -> Reply | NoReply:
+def _asked(url: str, seconds: float, headers: dict[str, str], body: object, method: str) -> Reply | NoReply:
     import httpx2
 
     read = bytearray()
-    method = "GET" if body is None else "POST"
+    method = "GET" if body is None else method
     try:
         with (
             httpx2.Client(timeout=seconds, trust_env=not is_loopback(url), follow_redirects=False) as client,

@@ -24,7 +24,7 @@ from .rules import Rule
 RESERVED_SCHEMES = frozenset(
     (
         *("auto", "models", "runs", "file", "http", "https", "s3", "gs", "gcs", "abfs", "abfss", "wasb", "wasbs"),
-        *("ftp", "sftp", "dbfs", "uc", "hdfs", "viewfs", "hf", "mlflow-artifacts"),
+        *("ftp", "sftp", "dbfs", "uc", "hdfs", "viewfs", "hf", "mlflow-artifacts", "sandbox"),
     )
 )
 """What addresses begin with that mean something else already."""

@@ -10,13 +10,11 @@ from finetune_gate.evaluators.asking import (
     Ability,
     Answer,
     AttributeRequest,
-    Attribution,
     Choice,
     ChooseRequest,
-    Embedding,
     EmbedRequest,
-    Entailment,
     EntailRequest,
+    ExecuteRequest,
     Failed,
     GenerateRequest,
     Generation,
@@ -108,6 +106,9 @@ class FakeModel:
     def entail(self, requests: Sequence[EntailRequest], deliver: Deliver) -> None:
         self._answer(requests, deliver)
 
+    def execute(self, requests: Sequence[ExecuteRequest], deliver: Deliver) -> None:
+        self._answer(requests, deliver)
+
     def release(self) -> None:
         self.released += 1
 
@@ -124,20 +125,20 @@ class FakeModel:
         match scripted:
             case None:
                 return Failed("the script has no answer to this request")
-            case TokenLogprobs() | Generation() | Choice() | Attribution() | Embedding() | Entailment() | Failed():
-                return scripted
             case str():
                 return Generation(scripted, "stop", len(scripted.split()))
             case int() | float():
                 numbers = (float(scripted),)
-            case _:
+            case Sequence():
                 numbers = tuple(float(value) for value in scripted)
+            case _:
+                return scripted
         return Choice(numbers) if isinstance(request, ChooseRequest) else TokenLogprobs(numbers)
 
 
 def _looked_up(script: Mapping[Request | Prompt, Scripted]) -> Callable[[Request], Scripted]:
     def found(request: Request) -> Scripted:
-        prompt = None if isinstance(request, (EmbedRequest, EntailRequest)) else request.prompt
+        prompt = None if isinstance(request, (EmbedRequest, EntailRequest, ExecuteRequest)) else request.prompt
         return script.get(request, None if prompt is None else script.get(prompt))
 
     return found

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from ..pins import EncoderFiles, Endpoint, ModelFiles, ModelPin, Pins, PythonModel
+from ..pins import EncoderFiles, Endpoint, ModelFiles, ModelPin, Pins, PythonModel, Sandbox
 from .addresses import EndpointEntry, Servers
 from .declared import read_json, shares_base
 from .encoding_models import EncoderModel
@@ -75,6 +75,8 @@ def open_models(
             source = pin.files
             base = _under(pin, pins)
             digest = effective_digest(source, base) if isinstance(source, ModelFiles) else source.digest
+            if isinstance(source, Sandbox):  # what one keeps programs in is not another's to choose
+                digest = f"{source.backend} {digest}"
             if digest not in by_digest:
                 if isinstance(source, ModelFiles):
                     key, folder = _weights_of(source, base, digest)
@@ -93,13 +95,19 @@ def open_models(
         yield models
 
 
-def _elsewhere(source: Endpoint | PythonModel, limits: Mapping[str, EndpointLimits], purse: Purse | None) -> Model:
+def _elsewhere(
+    source: Endpoint | PythonModel | Sandbox, limits: Mapping[str, EndpointLimits], purse: Purse | None
+) -> Model:
     """A model that answers outside this process."""
     if isinstance(source, Endpoint):
         from ..endpoints import EndpointModel
 
         account = None if purse is None else purse.account(source.digest)
         return EndpointModel(source, limits.get(source.base_url), account=account)
+    if isinstance(source, Sandbox):
+        from ..sandbox.model import SandboxModel
+
+        return SandboxModel(source, purse=purse)
     from ..python_models import PythonPredictions
 
     return PythonPredictions(source)

@@ -13,6 +13,7 @@ from finetune_gate.evaluators.asking import (
     ChooseRequest,
     EmbedRequest,
     EntailRequest,
+    ExecuteRequest,
     GenerateRequest,
     Request,
     ScoreRequest,
@@ -121,3 +122,10 @@ class Entails(Protocol):
     """A model with the ability ``entails``."""
 
     def entail(self, requests: Sequence[EntailRequest], deliver: Deliver) -> None: ...
+
+
+@runtime_checkable
+class Executes(Protocol):
+    """A sandbox: the ability ``executes``."""
+
+    def execute(self, requests: Sequence[ExecuteRequest], deliver: Deliver) -> None: ...

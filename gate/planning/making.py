@@ -22,7 +22,7 @@ from ..answers.sharing import Sharing
 from ..kinship import kin_of_judges, kinship_warning
 from ..limits import given_limits
 from ..models.protocol import Model
-from ..pins import Endpoint, ModelFiles, ModelPin, PythonModel, Role
+from ..pins import Endpoint, ModelFiles, ModelPin, PythonModel, Role, Sandbox
 from ..progress import Progress
 from ..run import steps
 from ..run.downloads import downloads_under
@@ -199,6 +199,8 @@ class _Planning:
             return Unknown(unknown="not calibrated: nothing is sent to an API by a plan")
         if isinstance(files, PythonModel):
             return Unknown(unknown="not calibrated: a plan runs no code that comes with a model")
+        if isinstance(files, Sandbox):
+            return Unknown(unknown="not calibrated: a plan runs no program that a model wrote")
         if not self.calibrate:
             return Unknown(unknown="not calibrated, as asked")
         work, model = self.work[name], self.models[name]
@@ -217,6 +219,8 @@ class _Planning:
             return files.base_url
         if isinstance(files, PythonModel):
             return "Python code of its own, apart"
+        if isinstance(files, Sandbox):
+            return f"runs programs, kept in by {files.backend if files.backend != 'auto' else 'what this machine has'}"
         facts = self.models[name].facts()
         return f"{facts.get('device')}, {facts.get('dtype')}"
 

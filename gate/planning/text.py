@@ -19,7 +19,7 @@ from ..progress import duration_text
 from ..reports.inert import inert_text
 from ..reports.screens import as_text
 from .budget_text import budget_lines
-from .planned import GatePlan, Left, PlannedModel, PlannedRule, Seconds, Unknown
+from .planned import GatePlan, Left, PlannedJudge, PlannedModel, PlannedRule, Seconds, Unknown
 
 NARROWEST, WIDEST = 40, 140
 _LEAST_FOR_RULES = 76  # a table in which rules are squeezed reads worse than rules above their numbers
@@ -103,7 +103,7 @@ def _work(plan: GatePlan, width: int) -> RenderableType:
         for model in plan.models
     ]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    below = [f"judge {inert_text(one.name, limit=120)}: at most {one.calls_at_most:,} calls" for one in plan.judges]
+    below = [f"judge {inert_text(one.name, limit=120)}: at most {_calls(one)}" for one in plan.judges]
     if isinstance(plan.seconds, Seconds) and plan.seconds.total:
         below.append(f"together about {duration_text(plan.seconds.total)}")
     if sum(widths) + _GAP * len(widths) > width:
@@ -127,6 +127,10 @@ def _work_lines(models: Iterable[PlannedModel]) -> list[str]:
             lines.append(f"  reads {read}, writes at most {written} tokens")
         lines.append(f"  time, about: {_time(model)}")
     return lines
+
+
+def _calls(judge: PlannedJudge) -> str:
+    return f"{judge.calls_at_most:,} {'programs to run' if judge.name.startswith('sandbox:') else 'calls'}"
 
 
 def _name(model: PlannedModel) -> str:

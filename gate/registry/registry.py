@@ -20,6 +20,7 @@ from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError,
 
 from ..models.addresses import EndpointEntry, Servers
 from ..pins import ModelFiles, ModelPin, ModelSource, Pins, Role, identical_baselines
+from ..sandbox.address import sandbox_at
 from .base_model import Inspection, champion_adapts, claims_at, find_base
 from .locating import KINDS, Place, locate
 from .mlflow_client import Connection, NotInRegistry, connect, plain
@@ -202,6 +203,9 @@ class Registry:
         if text in get_args(Role):
             found = "that is the name of a part in the run"
             raise ConfigurationError(Problem(f"judge {text!r}", found, KINDS, "name the judge by its address"))
+        sandbox = sandbox_at(text)
+        if sandbox is not None:
+            return ModelPin("judge", text, None, None, None, "evaluator", sandbox)
         place = self._told(text, "judge", inspection)
         return self._grounded(_pin("judge", place, "evaluator", inspection.at(place, encoders=True)), inspection)
 

@@ -19,6 +19,7 @@ from finetune_gate.evaluators.asking import (
     ChooseRequest,
     EmbedRequest,
     EntailRequest,
+    ExecuteRequest,
     Failed,
     GenerateRequest,
     Request,
@@ -43,6 +44,7 @@ _STAGES: Mapping[type[Request], str] = {
     AttributeRequest: "attributions",
     EmbedRequest: "embeddings",
     EntailRequest: "entailments",
+    ExecuteRequest: "programs",
 }
 
 

@@ -69,7 +69,7 @@ def walk_in_turn(
     turns = Turns(registry, gate.file.model, Author(request.actor, request.trigger))
     taken = turns.take(Subject.of(version, gate.digest, request.base or ""), wish, say=show.say)
     if isinstance(taken, Ending):
-        return _brought(taken, registry, request.out)
+        return brought(taken, registry, request.out)
 
     def checked(name: StepName, step: Callable[[], T], /) -> T:
         if name == "act":
@@ -113,8 +113,9 @@ def _end(held: Held, ending: Ending, show: Progress) -> None:
         show.say(f"how this run ended could not be noted, so that a watcher may start it again: {error.problems[0]}")
 
 
-def _brought(ending: Ending, registry: Registry, out: Path) -> GateResult:
-    """The result of another's run, with all that it wrote, in a folder of its own below ``out``."""
+def brought(ending: Ending, registry: Registry, out: Path) -> GateResult:
+    """The result of another's run, with all that it wrote, in a folder of its own below ``out``. Raises RegistryError
+    where the record is not there, or not the one that ``ending`` tells of."""
     tracking = Tracking(registry)
     folder = out / f"decided-{ending.record_digest[:12]}"
     if not (folder / RECORD_FILE).is_file():

@@ -19,6 +19,7 @@ from finetune_gate.evaluators.asking import (
     ChooseRequest,
     EmbedRequest,
     EntailRequest,
+    ExecuteRequest,
     Failed,
     GenerateRequest,
     Prompt,
@@ -29,7 +30,7 @@ from finetune_gate.evaluators.asking import (
 from finetune_gate.evaluators.errors import ConfigurationError, Problem
 
 from ..gate_file.settings import Execution
-from ..models.protocol import Attributes, Chooses, Deliver, Embeds, Entails, Model, Usage
+from ..models.protocol import Attributes, Chooses, Deliver, Embeds, Entails, Executes, Model, Usage
 from ..pins import Pins
 
 Shard = tuple[Request, ...]
@@ -41,6 +42,7 @@ SHARD_SIZES: Mapping[type[Request], int] = {
     AttributeRequest: 16,
     EmbedRequest: 256,
     EntailRequest: 256,
+    ExecuteRequest: 64,
 }
 
 Asked = TypeVar("Asked", bound=Request)
@@ -132,6 +134,8 @@ def ask(model: Model, requests: Sequence[Request], answered: Callable[[Request, 
         put(model.embed, EmbedRequest)
     if isinstance(model, Entails):
         put(model.entail, EntailRequest)
+    if isinstance(model, Executes):
+        put(model.execute, ExecuteRequest)
     for request in requests:
         if request not in fresh:
             lacking = request.needs not in model.abilities
@@ -160,6 +164,8 @@ def _read_first(request: Request) -> str:
             return request.text
         case EntailRequest():
             return request.premise + request.hypothesis
+        case ExecuteRequest():
+            return request.program
         case _:
             return _text(request.prompt)
 

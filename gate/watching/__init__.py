@@ -8,6 +8,7 @@ they like, and be killed at any moment.
 """
 
 from .asking import Ask, NotYet, who_asks
+from .listing import Asking, Found, ungated
 from .next_step import Pace, Step, next_step
 from .relay import Relay, Started
 from .report import NEWS, Looked, Report
@@ -16,6 +17,8 @@ from .sweep import look
 __all__ = [
     "NEWS",
     "Ask",
+    "Asking",
+    "Found",
     "Looked",
     "NotYet",
     "Pace",
@@ -25,5 +28,6 @@ __all__ = [
     "Step",
     "look",
     "next_step",
+    "ungated",
     "who_asks",
 ]

@@ -24,7 +24,7 @@ from finetune_gate.evaluators.errors import (
 from ..clock import now_iso, now_ms
 from ..gate_file import Gate, load_gate_file
 from ..registry import Author, Registry, reconcile
-from ..registry.ledger import Settled
+from ..registry.ledger_entries import Replayed
 from ..registry.own_models import is_own
 from ..turns import Ending, Turns
 from .asking import Ask, NotYet, who_asks
@@ -93,7 +93,7 @@ def _look_at(
     turns = Turns(registry, model, author)
     for_new_ones = any(one.gate.file.triggers.new_versions for one in gates)
     versions = registry.versions(model)
-    if not versions and (missing := _no_such_model(registry, model)):
+    if not versions and (missing := no_such_model(registry, model)):
         if for_new_ones and turns.read().watched_from is None:
             turns.watch(0)  # its first version is a new one
         yield Looked(model, "", str(gates[0].path), "", "no model", missing)
@@ -110,13 +110,14 @@ def _look_at(
         yield Looked(model, "", "", "", "began to watch", f"versions above {log.watched_from} are new from here on")
     for named in gates:
         others = {one.gate.digest for one in gates} - {named.gate.digest}
-        served = _served(settled, named.gate.file.promotion.alias)
+        alias = named.gate.file.promotion.alias
+        served = served_by(settled[alias].replayed, alias) if alias in settled else set[str]()
         asking = who_asks(named.gate, versions, aliases, log, path=named.path, served=served, others=others)
         for one in asking:
             yield _seen(model, named, one, relay, turns, pace)
 
 
-def _no_such_model(registry: Registry, model: str) -> str:
+def no_such_model(registry: Registry, model: str) -> str:
     """Why there is none; "" if there is one, without versions. Raises ConfigurationError for one of our own lists."""
     try:
         registry.aliases(model)
@@ -128,10 +129,9 @@ def _no_such_model(registry: Registry, model: str) -> str:
     return ""
 
 
-def _served(settled: Mapping[str, Settled], alias: str) -> set[str]:
+def served_by(ledger: Replayed, alias: str) -> set[str]:
     """Versions that ``alias`` has pointed to, as far as the promotion ledger knows."""
-    moves = settled[alias].replayed.moves(alias) if alias in settled else []
-    entries = [row.entry for row in moves if row.entry]
+    entries = [row.entry for row in ledger.moves(alias) if row.entry]
     return {version for entry in entries for version in (entry.before, entry.after) if version}
 
 

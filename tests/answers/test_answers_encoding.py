@@ -6,7 +6,15 @@ import math
 
 import pytest
 
-from finetune_gate.evaluators.asking import Attribution, Choice, Embedding, Entailment, Generation, TokenLogprobs
+from finetune_gate.evaluators.asking import (
+    Attribution,
+    Choice,
+    Embedding,
+    Entailment,
+    Execution,
+    Generation,
+    TokenLogprobs,
+)
 from finetune_gate.gate.answers.encoding import Kept, decode, encode
 
 ATTRIBUTION = Attribution(
@@ -24,6 +32,8 @@ ATTRIBUTION = Attribution(
         Choice(()),
         Embedding((0.6, -0.8)),
         Entailment(0.7, 0.2, 0.1),
+        Execution("passed"),
+        Execution("out_of_memory", "call 2: \ud800 \0 é"),
         ATTRIBUTION,
     ],
     ids=lambda answer: type(answer).__name__,
@@ -44,7 +54,9 @@ def test_numbers_that_are_not_finite_are_not_kept(answer: Kept) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"?", b"E123", b"C123", b"N" + b"\0" * 16, b"A{}", b"A[", encode(ATTRIBUTION)[:-4]]
+    "content",
+    [b"", b"?", b"E123", b"C123", b"N" + b"\0" * 16, b"A{}", b"A[", encode(ATTRIBUTION)[:-4]]
+    + [b"X", b"X\4", b"X\0\xff"],
 )
 def test_other_bytes_are_refused(content: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 -- the reason differs, and the store says which entry it was
@@ -61,6 +73,10 @@ HALF = b"\0" * 6 + b"\xe0\xbf"
         (b"G\1\3" + b"\0" * 7 + "Grüße".encode(), Generation("Grüße", "length", 3)),
         (b"C" + HALF + HALF, Choice((-0.5, -0.5))),
         (b"E" + HALF, Embedding((-0.5,))),
+        (b"X\0", Execution("passed")),
+        (b"X\1AssertionError: 3", Execution("failed", "AssertionError: 3")),
+        (b"X\2", Execution("timeout")),
+        (b"X\3", Execution("out_of_memory")),
     ],
     ids=lambda found: type(found).__name__,
 )

@@ -1,4 +1,5 @@
-"""Real clusters of two workers: the same scores to the last bit, whatever happens to a worker on the way."""
+"""Real clusters of two workers: the same scores to the last bit, whatever happens to a worker on the way
+(FINETUNE_GATE_LONG_TESTS=1: on Ray, too)."""
 
 from __future__ import annotations
 
@@ -34,6 +35,7 @@ from finetune_gate.gate.record import DecisionRecord
 from finetune_gate.gate.run.shards import InProcess, cut_shards
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("clusters"), pytest.mark.timeout(600)]
+LONG = bool(os.environ.get("FINETUNE_GATE_LONG_TESTS"))
 
 
 def dask_workers() -> list[psutil.Process]:
@@ -68,7 +70,7 @@ class Killer:
         self.killed.send_signal(signal.SIGKILL)
 
 
-@pytest.mark.parametrize(("kind", "workers"), [("dask", dask_workers), ("ray", ray_workers)])
+@pytest.mark.parametrize(("kind", "workers"), [("dask", dask_workers), ("ray", ray_workers)][: 2 if LONG else 1])
 def test_a_killed_worker_costs_its_shard_and_no_bit(
     kind: str,
     workers: Callable[[], Sequence[psutil.Process]],

@@ -193,7 +193,11 @@ def rubric_judge_beside_people() -> tuple[Evaluator, Mapping[str, Dataset]]:
 
 
 def code_generation() -> tuple[Evaluator, Mapping[str, Dataset]]:
-    return CodeGeneration(data="holdout", prompt="{text}"), {"holdout": tickets()}
+    rows = [
+        {"prompt": f"def add_{at}(a, b):\n", "entry_point": f"add_{at}", "calls": [{"arguments": [1, 2], "result": at}]}
+        for at in range(30)
+    ]
+    return CodeGeneration(data="tasks", k=(1, 2), samples=3, temperature=0.8), {"tasks": made_dataset("tasks", rows)}
 
 
 CASES: dict[str, Case] = {

@@ -1,4 +1,4 @@
-"""Code generation: pass@k, the draws, and that nothing is run."""
+"""Code generation: pass@k, the draws, and that only a sandbox's word counts."""
 
 from __future__ import annotations
 
@@ -13,17 +13,57 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from finetune_gate.evaluators.absent import Unmeasured
-from finetune_gate.evaluators.asking import Failed, GenerateRequest, Generation, Request
-from finetune_gate.evaluators.code_generation import NO_SANDBOX, CodeGeneration, Sandbox, pass_at_k
+from finetune_gate.evaluators.asking import (
+    Answer,
+    ExecuteRequest,
+    Execution,
+    Failed,
+    GenerateRequest,
+    Generation,
+    Request,
+)
+from finetune_gate.evaluators.code_generation import CodeGeneration, pass_at_k
 from finetune_gate.evaluators.datasets import Dataset, Row
+from finetune_gate.evaluators.errors import DatasetError
+from finetune_gate.evaluators.evaluator import Answers
+from finetune_gate.evaluators.findings import Table
 from finetune_gate.evaluators.testing import check_contract, made_dataset, measured_by
 
-ROWS = [{"prompt": f"def add_{at}(a, b):", "answer": f"return a + b + {at}"} for at in range(30)]
+IMAGE = "python@sha256:" + "a" * 64
+ROWS: list[Row] = [
+    {
+        "prompt": f"def add_{at}(a, b):\n",
+        "entry_point": f"add_{at}",
+        "calls": [{"arguments": [1, 2], "result": 3 + at}],
+        "reference": f"def add_{at}(a, b):\n    return a + b + {at}\n",
+    }
+    for at in range(30)
+]
 DRAWN = CodeGeneration(data="tasks", k=(1, 2), samples=4, temperature=0.8, seed=3)
+NO_SANDBOX = "no sandbox here"
 
 
-def data(rows: Sequence[Mapping[str, object]] = ROWS) -> dict[str, Dataset]:
-    return {"tasks": made_dataset("tasks", rows)}  # type: ignore[arg-type]
+def data(rows: Sequence[Row] = ROWS) -> dict[str, Dataset]:
+    return {"tasks": made_dataset("tasks", rows)}
+
+
+def ran(request: Request) -> Answer:
+    """A sandbox that runs nothing: a program comes to what it says."""
+    assert isinstance(request, ExecuteRequest)
+    says = request.program.rsplit("# ", 1)[-1]
+    return Failed("the sandbox broke") if says == "broken" else Execution(says, "in call 1")  # type: ignore[arg-type]
+
+
+def scored(evaluator: CodeGeneration, found: Mapping[str, Dataset], *says: str) -> Mapping[str, object]:
+    """The first example's components, where its programs come to ``says``."""
+    answers: dict[Request, Answer] = {
+        request: Failed("timed out") if one == "missing" else Generation(f"    pass {at} # {one}", "stop", 3)
+        for at, (request, one) in enumerate(zip(evaluator.requests(found), says, strict=True))
+    }
+    asked = evaluator.second_requests(found, {"candidate": answers})
+    verdicts: Mapping[str, Answers] = {judge: {one: ran(one) for one in some} for judge, some in asked.items()}
+    components = evaluator.score_judged(found, {"candidate": answers}, verdicts)["candidate"]
+    return {name: values[0] for name, values in components.items()}
 
 
 @given(st.integers(1, 60).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n), st.integers(1, n))))
@@ -50,12 +90,18 @@ def test_pass_at_k_at_its_edges() -> None:
             pass_at_k(n, c, k)
 
 
-def test_without_a_sandbox_everything_is_unmeasured_and_says_what_to_do() -> None:
+def test_it_keeps_the_contract() -> None:
     check_contract(DRAWN, data())
-    for measurement in measured_by(DRAWN, data(), {"candidate": lambda asked: Generation("x", "stop", 1)}).values():
+    check_contract(CodeGeneration(data="tasks", extract="fenced"), data())
+
+
+def test_without_a_sandbox_everything_is_unmeasured() -> None:
+    scripts = {"candidate": lambda asked: Generation("x", "stop", 1), "base": lambda asked: Generation("y", "stop", 1)}
+    found = measured_by(DRAWN, data(), scripts, judge=lambda asked: Failed(NO_SANDBOX))  # type: ignore[arg-type]
+    assert set(found) == {"pass_at_1", "pass_at_2", "timeouts", "out_of_memory"}
+    for measurement in found.values():
         assert isinstance(measurement.candidate, Unmeasured)
-        assert "no sandbox: model-written code is not run" in measurement.candidate.reason
-        assert "Sandbox" in measurement.candidate.reason
+        assert NO_SANDBOX in measurement.candidate.reason
 
 
 def test_samples_are_drawn_by_number_and_seed() -> None:
@@ -65,58 +111,75 @@ def test_samples_are_drawn_by_number_and_seed() -> None:
     ] == [(0.8, sample, 3) for sample in range(4)]  # fmt: skip
     (greedy,) = CodeGeneration(data="tasks").requests(data(ROWS[:1]))
     assert isinstance(greedy, GenerateRequest)
-    assert (greedy.temperature, greedy.sample, greedy.seed) == (0.0, 0, 0)
+    assert (greedy.temperature, greedy.sample, greedy.seed, greedy.stop) == (0.0, 0, 0, ())
 
 
-class Equal:
-    """A sandbox that runs nothing: a program passes that is the row's answer, letter for letter."""
-
-    def passed(self, row: Row, samples: Sequence[str]) -> int | Unmeasured:
-        return samples.count(str(row["answer"]))
-
-
-class WithSandbox(CodeGeneration):
-    def sandbox(self) -> Sandbox | None:
-        return Equal()
+def test_completions_end_where_the_published_ones_do() -> None:
+    (asked,) = CodeGeneration(data="tasks", extract="completion", stop=("\n\n\n", "\nif")).requests(data(ROWS[:1]))
+    assert isinstance(asked, GenerateRequest)
+    assert asked.stop == ("\n\n\n", "\nif", "\nclass", "\ndef", "\n#", "\nprint")
 
 
-EVALUATOR = WithSandbox(data="tasks", k=(1, 2), samples=4, temperature=0.8)
-
-
-def test_counts_of_a_sandbox_become_pass_at_k() -> None:
-    check_contract(EVALUATOR, data())
+def test_a_sandbox_is_told_the_program_the_task_and_the_limits() -> None:
+    evaluator = CodeGeneration(
+        data="tasks", sandbox="docker", image=IMAGE, seconds=3.0, times_reference=4.0, memory_mib=64
+    )
     found = data(ROWS[:1])
-    answers = {
-        request: Generation("return a + b + 0" if at < 2 else "pass", "stop", 3)
-        for at, request in enumerate(EVALUATOR.requests(found))
+    (asked,) = evaluator.requests(found)
+    answers = {role: {asked: Generation("    return 7", "stop", 3)} for role in ("candidate", "base")}
+    second = evaluator.second_requests(found, answers)
+    assert list(second) == list(evaluator.judges()) == [f"sandbox:docker/{IMAGE}"]
+    (run,) = second[f"sandbox:docker/{IMAGE}"]
+    assert isinstance(run, ExecuteRequest)
+    assert run.program == "def add_0(a, b):\n    return 7"
+    assert (run.task.entry_point, run.task.calls) == ("add_0", (("[1, 2]", "3"),))
+    assert (run.seconds, run.times_reference, run.memory_mib) == (3.0, 4.0, 64)
+
+
+def test_outcomes_become_pass_at_k_and_shares() -> None:
+    found = scored(DRAWN, data(ROWS[:1]), "passed", "failed", "timeout", "out_of_memory")
+    assert found == {"passed": 1.0, "pass_at_1": 0.25, "pass_at_2": 0.5, "timeouts": 0.25, "out_of_memory": 0.25}
+
+
+@pytest.mark.parametrize(("fault", "reason"), [("missing", "timed out"), ("broken", "the sandbox broke")])
+def test_a_program_that_did_not_come_or_was_not_judged_leaves_the_example_unmeasured(fault: str, reason: str) -> None:
+    found = scored(DRAWN, data(ROWS[:1]), "passed", "passed", fault, "passed")
+    assert found == dict.fromkeys(("passed", "pass_at_1", "pass_at_2", "timeouts", "out_of_memory"), Unmeasured(reason))
+
+
+def test_a_sandbox_that_breaks_for_the_base_alone_never_helps_the_candidate() -> None:
+    """Missing scores are at their best for a baseline, at their worst for the candidate."""
+
+    def breaks_for(word: str) -> object:
+        return lambda asked: Failed("broke") if word in asked.program else Execution("passed")
+
+    scripts = {
+        "candidate": lambda _: Generation("    mine", "stop", 1),
+        "base": lambda _: Generation("    base", "stop", 1),
     }
-    scored = EVALUATOR.score(found, answers)
-    assert scored == {"passed": [2.0], "pass_at_1": [0.5], "pass_at_2": [pytest.approx(5 / 6)]}
+    for word in ("mine", "base"):
+        found = measured_by(CodeGeneration(data="tasks"), data(), scripts, judge=breaks_for(word))["pass_at_1"]  # type: ignore[arg-type]
+        difference = found.comparisons["base"].difference
+        assert isinstance(difference, Unmeasured) or difference.value <= 0
 
 
-def test_one_sample_that_failed_to_come_leaves_the_example_unmeasured() -> None:
-    found = data(ROWS[:1])
-    first, *others = EVALUATOR.requests(found)
-    scored = EVALUATOR.score(found, {first: Failed("timed out"), **dict.fromkeys(others, Generation("x", "stop", 1))})
-    assert scored == {name: [Unmeasured("timed out")] for name in ("passed", "pass_at_1", "pass_at_2")}
-    assert DRAWN.score(found, {one: Failed("timed out") for one in DRAWN.requests(found)})["passed"] == [NO_SANDBOX]
-
-
-def test_shuffled_references_are_a_control_that_fails() -> None:
-    right = {str(row["prompt"]): str(row["answer"]) for row in ROWS}
-    wrong = dict(zip(right, [*list(right.values())[1:], "pass"], strict=True))
-
-    def knows(key: Mapping[str, str]) -> object:
-        def script(asked: Request) -> Generation:
-            assert isinstance(asked, GenerateRequest)
-            return Generation(key[asked.prompt[-1].content], "stop", 5)  # type: ignore[union-attr]
-
-        return script
-
-    scripts = {"candidate": knows(wrong), "base": knows(right)}
-    for measurement in measured_by(EVALUATOR, data(), scripts).values():  # type: ignore[arg-type]
-        assert measurement.candidate.value == 0.0
-        assert measurement.comparisons["base"].baseline.value == 1.0
+def test_programs_are_shown_with_what_became_of_them() -> None:
+    found = data(ROWS[:2])
+    first, *others = DRAWN.requests(found)
+    texts = {first: Generation("    <b>return</b> # failed", "stop", 3)}
+    answers: dict[Request, Answer] = {**dict.fromkeys(others, Generation("    pass # passed", "stop", 1)), **texts}
+    asked = DRAWN.second_requests(found, {"candidate": answers})
+    verdicts: Mapping[str, Answers] = {judge: {one: ran(one) for one in some} for judge, some in asked.items()}
+    shown = DRAWN.shown(found, {"candidate": answers}, verdicts)
+    assert shown[0].wanted == ROWS[0]["reference"]
+    said = shown[0].answers["candidate"].text
+    assert said.startswith(
+        "[program 1: failed: in call 1]\n    <b>return</b> # failed\n\n[program 2: passed: in call 1]"
+    )
+    (table,) = DRAWN.findings(found, {"candidate": answers}, verdicts)
+    assert isinstance(table, Table)
+    assert table.columns == ("problem", "candidate")
+    assert table.rows == (("0", "3 of 4 passed, 1 failed (in call 1)"), ("1", "4 of 4 passed"))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +193,13 @@ def test_shuffled_references_are_a_control_that_fails() -> None:
         ({"seed": 4}, "no use at temperature 0"),
         ({"samples": 0}, "greater than or equal to 1"),
         ({"timeout": 4}, "Extra inputs"),
+        ({"sandbox": "none"}, "'auto', 'bwrap' or 'docker'"),
+        ({"sandbox": "docker"}, "needs an `image`"),
+        ({"sandbox": "bwrap", "image": IMAGE}, "of no use with sandbox bwrap"),
+        ({"image": "python:3.12"}, "should match pattern"),
+        ({"seconds": 0.0}, "greater than 0"),
+        ({"times_reference": 0.5}, "greater than or equal to 1"),
+        ({"memory_mib": 1}, "greater than or equal to 64"),
     ],
 )
 def test_settings_are_checked(settings: dict[str, object], message: str) -> None:
@@ -137,5 +207,25 @@ def test_settings_are_checked(settings: dict[str, object], message: str) -> None
         CodeGeneration.model_validate({"data": "tasks", **settings})
 
 
-def test_slots_without_a_column_are_named() -> None:
-    assert "slot {prompt}" in str(CodeGeneration(data="tasks").check(data([{"text": "x"}]))[0])
+def test_every_fault_of_the_data_is_named_with_its_place() -> None:
+    rows: list[Row] = [{"id": "a", "text": "x"}, {**ROWS[0], "id": "b"}, {"id": "c", "calls": [], "entry_point": "f g"}]
+    problems = CodeGeneration(data="tasks").check(data(rows))
+    assert [(problem.where.rpartition("example ")[2], problem.found) for problem in problems] == [
+        ("'a'", "columns id, text"),
+        ("'c'", "entry_point='f g'"),
+        ("'c'", "calls=[]"),
+    ]
+    assert len(CodeGeneration(data="tasks").check(data([{"text": "x"}] * 9))) == 6
+    with pytest.raises(DatasetError, match="exactly one of test, test_list, calls, dialogues"):
+        CodeGeneration(data="tasks").requests(data(rows[:1]))
+
+
+def test_a_prompt_comes_from_the_gate_file_or_from_the_data() -> None:
+    untold = data([{**ROWS[0], "prompt": None, "task": "add"}])
+    assert "no text in column 'prompt'" in str(CodeGeneration(data="tasks").check(untold)[0])
+    evaluator = CodeGeneration(data="tasks", prompt="Do {task}.", chat="never")
+    assert evaluator.check(untold) == []
+    (asked,) = evaluator.requests(untold)
+    assert isinstance(asked, GenerateRequest)
+    assert asked.prompt == "Do add."
+    assert "slot {wish}" in str(CodeGeneration(data="tasks", prompt="{wish}").check(untold)[0])

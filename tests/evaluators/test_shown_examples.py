@@ -165,11 +165,16 @@ READ: Mapping[str, tuple[Evaluator, Row, Script, Shown]] = {
     ),
     "code_generation": (
         CodeGeneration.model_validate({**TO_TICKETS, "samples": 2, "temperature": 1.0}),
-        TICKET,
+        {**TICKET, "dialogues": [{"input": "", "output": "1\n"}], "reference": "print(1)"},
         lambda request: (
             SILENT if isinstance(request, GenerateRequest) and request.sample else Generation("x", "stop", 1)
         ),
-        Shown("17", "T: it crashes", "", {"candidate": Said("[program 1]\nx", "the server is on fire")}),
+        Shown(
+            "17",
+            "T: it crashes",
+            "print(1)",
+            {"candidate": Said("[program 1: not judged: the server is on fire]\nx", "the server is on fire")},
+        ),
     ),
     "perplexity": (
         Perplexity(data="d"),

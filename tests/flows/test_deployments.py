@@ -134,6 +134,7 @@ def test_what_is_decided_already_waits_for_no_lock(house: Server) -> None:
     assert house.tasks(again) == []
 
 
+@pytest.mark.skipif(not LONG, reason="waits for a lease of a minute: FINETUNE_GATE_LONG_TESTS=1 runs it")
 def test_the_lock_of_a_killed_holder_comes_back_when_its_lease_ends(house: Server) -> None:
     gate = named(house, "killed.yaml", bound=37)
     run = house.start(gate_file=str(gate), version="1")

@@ -19,6 +19,7 @@ from workshop import MODEL, Workshop, copy_workshop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 HERE = Path(__file__).parent
+LONG = bool(os.environ.get("FINETUNE_GATE_LONG_TESTS"))
 STEPS = ("resolve", "plan", "answer", "score", "decide", "act", "publish")
 
 
@@ -61,10 +62,11 @@ def check(workshop: Workshop, scratch: Path, points: Sequence[str]) -> list[dict
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_a_step(gated: Workshop, tmp_path: Path, when: str) -> None:
-    _, *found = check(gated, tmp_path, [f"{when}:{step}" for step in STEPS])
-    asked = dict(zip(STEPS, [run["again"]["asked"] for run in found], strict=True))
+    steps = STEPS if LONG or when == "before" else ("plan", "answer", "act")
+    _, *found = check(gated, tmp_path, [f"{when}:{step}" for step in steps])
+    asked = dict(zip(steps, [run["again"]["asked"] for run in found], strict=True))
     answered = STEPS[3:] if when == "before" else STEPS[2:]
-    assert all(asked[step] == 0 for step in answered)
+    assert all(asked[step] == 0 for step in answered if step in asked)
 
 
 def test_killed_between_shards(gated: Workshop, tmp_path: Path) -> None:
@@ -74,7 +76,7 @@ def test_killed_between_shards(gated: Workshop, tmp_path: Path) -> None:
 
 
 WRITES = 29
-BEFORE = range(1, WRITES + 1, 1 if os.environ.get("FINETUNE_GATE_LONG_TESTS") else 3)
+BEFORE = range(1, WRITES + 1, 1 if LONG else 3)
 """FINETUNE_GATE_LONG_TESTS=1 takes every write, otherwise every third."""
 
 

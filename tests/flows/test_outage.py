@@ -39,7 +39,6 @@ CHOSEN = ("runs/create", "model-versions/create finetune-gate.ledger", "register
 OFTEN: tuple[tuple[Fault, Scope], ...] = (
     ("refused", "writes"),
     ("unanswered", "once"),
-    ("dropped", "everything"),
     ("hanging", "everything"),
 )
 FAULTS: tuple[Fault, ...] = ("refused", "unanswered", "dropped", "hanging")

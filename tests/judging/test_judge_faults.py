@@ -17,6 +17,8 @@ from finetune_gate.gate.pins import Endpoint
 pytestmark = pytest.mark.slow
 
 CALL_SECONDS = 2.0
+PATIENCE_S = 8
+"""What the budget gives judges that fail most of the time."""
 
 
 def test_without_faults_the_better_version_serves_and_the_worse_does_not(court: Court) -> None:
@@ -39,7 +41,7 @@ def test_a_few_faults_change_no_verdict(court: Court, rate: float) -> None:
 @pytest.mark.parametrize("rate", [0.2, 0.5, 1.0])
 def test_many_faults_promote_nothing_that_is_worse_and_block_nothing_that_is_better(court: Court, rate: float) -> None:
     court.rate = rate
-    gate = court.gate(examples=40, extra="budget: {seconds: 20}")
+    gate = court.gate(examples=40, extra=f"budget: {{seconds: {PATIENCE_S}}}")
     better = court.run(gate, "1", home="home1").record
     assert better.decision in ("promote", "hold"), better.sentence
     worse = court.run(gate, "2", home="home2").record
@@ -50,7 +52,7 @@ def test_many_faults_promote_nothing_that_is_worse_and_block_nothing_that_is_bet
         assert all(rule.outcome == "unmeasured" for rule in (*better.rules, *worse.rules))
         assert court.champion() is None
     for record in (better, worse):
-        assert record.run.seconds["answer"] <= 20 + CALL_SECONDS + 10, "the budget, what was in flight, and the rest"
+        assert record.run.seconds["answer"] <= PATIENCE_S + CALL_SECONDS + 10, "the budget, what was in flight, and the rest"
 
 
 @pytest.mark.parametrize("kind", FAULTS)

@@ -307,7 +307,7 @@ def test_slices_that_fail_are_statsmodels_holm() -> None:
     rng = np.random.default_rng(19)
     rule = Rule(metric="made.score", min=0.0, slices="language")
     some = 0
-    for _ in range(20):
+    for _ in range(6):
         samples = [rng.normal(-0.3 * rng.random(), 1, 60) for _ in range(8)]
         slices = tuple(MeasuredSlice(str(at), mean_of(sample), stricter(sample)) for at, sample in enumerate(samples))
         checks = slice_checks(rule, Sliced("language", 30, slices), has_champion=False)
@@ -315,7 +315,7 @@ def test_slices_that_fail_are_statsmodels_holm() -> None:
         rejected = multipletests(p_values, alpha=0.05, method="holm")[0].tolist()
         assert [check.outcome == "failed" for check in checks] == rejected
         some += any(rejected)
-    assert 5 <= some <= 20
+    assert 2 <= some < 6
 
 
 def mean_of(sample: np.ndarray, confidence: float = 0.95) -> Measurement:

@@ -1,0 +1,1 @@
+"""Where programs run that models wrote: kept in, and judged from outside. See the modules."""

@@ -1,0 +1,174 @@
+"""Many programs, each at its task, in sandboxes of one backend.
+
+    trials = Trials(backend)
+    trials.execute_all(requests, deliver)       # deliver(index, Execution | Failed), as each is done
+
+Nothing that a program or a sandbox does is raised here. What a program does is an `Execution`; where it could not be
+found out what it does, there is a `Failed` with the reason, which is never taken for a program's failure: the sandbox
+did not do its part twice, the controls came out wrong, or the reference solution does not pass its own tests.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from functools import partial
+from threading import Lock
+from typing import Final, Generic, TypeVar
+
+from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution, Failed
+
+from .controls import fault
+from .executing import Kind, attempt, kinds
+from .protocol import Backend, Cell, Limits
+from .relay import SandboxFault, Unusable
+from .warm import WarmCells
+
+Outcome = Execution | Failed
+
+REFERENCE_SECONDS: Final = 60.0
+"""How long a reference solution may take, where a program may not take longer anyway."""
+
+_CONTROL_SECONDS: Final = 10.0
+_CONTROL_MEMORY_MIB: Final = 512
+_TRIES: Final = 2
+_CPU_SECONDS: Final = 600
+"""CPU time is limited in whole multiples of this, well above what the deadline lets pass: so that the deadline comes
+first, and that cells of most tasks are alike."""
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Trials:
+    """What is kept for its life: how the controls came out, for each kind of task, and the time that each reference
+    took. ``workers`` programs are tried at once: without it, as many as there are cores. May be used by several
+    threads."""
+
+    def __init__(self, backend: Backend, workers: int | None = None) -> None:
+        self._backend = backend
+        self._workers = workers or _cores()
+        self._controlled: _Once[Kind, str | None] = _Once()
+        self._references: _Once[tuple[CodeTask, int], float | Failed] = _Once()
+
+    def execute(self, request: ExecuteRequest) -> Outcome:
+        with WarmCells(self._backend, ahead=0) as cells:
+            return self._execute(request, cells)
+
+    def execute_all(self, requests: Sequence[ExecuteRequest], deliver: Callable[[int, Outcome], None]) -> None:
+        """``deliver`` is called in this thread. What it raises, or an interrupt, ends what runs and is raised."""
+        threads = min(self._workers, len(requests))
+        if not threads:
+            return
+        with WarmCells(self._backend, ahead=threads) as cells, ThreadPoolExecutor(threads) as pool:
+            tried = {pool.submit(self._execute, request, cells): at for at, request in enumerate(requests)}
+            try:
+                for done in as_completed(tried):
+                    deliver(tried[done], done.result())
+            except BaseException:
+                cells.stop()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def _execute(self, request: ExecuteRequest, cells: WarmCells) -> Outcome:
+        for kind in kinds(request.task):
+            reason = self._controlled.get(kind, partial(self._control, kind, cells))
+            if reason is not None:
+                return Failed(reason)
+        seconds = request.seconds
+        if request.task.reference:
+            key = (request.task, request.memory_mib)
+            took = self._references.get(key, partial(_reference_seconds, request, cells))
+            if isinstance(took, Failed):
+                return took
+            seconds = max(seconds, request.times_reference * took)
+        try:
+            return _tried(request.program, request.task, seconds, request.memory_mib, cells)[0]
+        except Unusable as error:
+            if request.task.reference:  # which passed: so it is what this program returns that cannot be tried
+                return Execution("failed", str(error))
+            return Failed(str(error))
+        except SandboxFault as error:
+            return Failed(str(error))
+
+    def _control(self, kind: Kind, cells: WarmCells) -> str | None:
+        def trial(program: str, task: CodeTask) -> Outcome:
+            try:
+                return _tried(program, task, _CONTROL_SECONDS, _CONTROL_MEMORY_MIB, cells)[0]
+            except (SandboxFault, Unusable) as error:
+                return Failed(str(error))
+
+        return fault(kind, trial)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def execute(request: ExecuteRequest, backend: Backend) -> Outcome:
+    """One program. The controls are tried before it."""
+    return Trials(backend, 1).execute(request)
+
+
+def execute_all(
+    requests: Sequence[ExecuteRequest], backend: Backend, workers: int | None, deliver: Callable[[int, Outcome], None]
+) -> None:
+    """As `Trials.execute_all`, with nothing known from before."""
+    Trials(backend, workers).execute_all(requests, deliver)
+
+
+def _reference_seconds(request: ExecuteRequest, cells: WarmCells) -> float | Failed:
+    """How long the reference solution takes here; Failed where it does not do what it is the reference of."""
+    task, seconds = request.task, max(REFERENCE_SECONDS, request.seconds)
+    try:
+        found, took = _tried(task.reference, task, seconds, request.memory_mib, cells)
+    except (SandboxFault, Unusable) as error:
+        return Failed(f"the reference solution could not be tried: {error}")
+    if found.outcome != "passed":
+        said = f" ({found.detail})" if found.detail else ""
+        return Failed(f"the reference solution does not pass its own tests in this sandbox: {found.outcome}{said}")
+    return took
+
+
+def _tried(program: str, task: CodeTask, seconds: float, memory_mib: int, cells: WarmCells) -> tuple[Execution, float]:
+    """Once more where the sandbox was at fault. Raises SandboxFault and Unusable."""
+    limits = Limits(
+        memory_bytes=memory_mib << 20, cpu_seconds=_CPU_SECONDS * math.ceil((4 * seconds + 60) / _CPU_SECONDS)
+    )
+
+    def take() -> Cell:
+        return cells.take(limits)
+
+    for left in reversed(range(_TRIES)):
+        try:
+            return attempt(program, task, seconds, take)
+        except SandboxFault:
+            if not left:
+                raise
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+class _Once(Generic[K, V]):
+    """Finds out one thing per key, once, however many threads ask for it."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._known: dict[K, Future[V]] = {}
+
+    def get(self, key: K, find: Callable[[], V]) -> V:
+        with self._lock:
+            known = self._known.get(key)
+            mine = known is None
+            if known is None:
+                known = self._known[key] = Future()
+        if mine:
+            try:
+                known.set_result(find())
+            except BaseException as error:
+                with self._lock:
+                    del self._known[key]
+                known.set_exception(error)
+                raise
+        return known.result()

@@ -1,0 +1,17 @@
+"""The programs in docker/ are no package: they are loaded from there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+sys.path.insert(0, str(DOCKER))
+
+import build_root  # noqa: E402
+import dockerfile  # noqa: E402
+import outside  # noqa: E402
+import root_image  # noqa: E402
+
+__all__ = ["DOCKER", "ROOT", "build_root", "dockerfile", "outside", "root_image"]

@@ -1,0 +1,17 @@
+"""compose.yaml and the programs beside it, which are no package: they are loaded from docker/."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+DOCKER = ROOT / "docker"
+sys.path.insert(0, str(DOCKER))
+
+import compose_services  # noqa: E402
+import installation  # noqa: E402
+import local_places  # noqa: E402
+import local_postgres  # noqa: E402
+
+__all__ = ["DOCKER", "ROOT", "compose_services", "installation", "local_places", "local_postgres"]

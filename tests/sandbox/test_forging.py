@@ -1,0 +1,48 @@
+"""No program passes but by doing its task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from forging_programs import FORGING, FORGING_SCRIPTS, SCRIPT_TASK, TASK
+
+from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution
+from finetune_gate.gate.sandbox.bubblewrap import Bubblewrap
+from finetune_gate.gate.sandbox.running import Trials
+
+WAYS = {"calls": replace(TASK, test=""), "test": replace(TASK, calls=()), "dialogues": SCRIPT_TASK}
+
+
+@pytest.fixture(scope="module")
+def trials() -> Trials:
+    missing = Bubblewrap().missing()
+    if missing is not None:
+        pytest.skip(missing)
+    return Trials(Bubblewrap(), 1)
+
+
+def _outcome(trials: Trials, program: str, task: CodeTask) -> Execution:
+    found = trials.execute(ExecuteRequest(program, task, seconds=2.0, times_reference=1.0, memory_mib=256))
+    assert isinstance(found, Execution), found
+    return found
+
+
+@pytest.mark.parametrize("way", ["calls", "test"])
+@pytest.mark.parametrize("name", FORGING)
+def test_a_forging_program_does_not_pass(trials: Trials, name: str, way: str) -> None:
+    assert _outcome(trials, FORGING[name], WAYS[way]).outcome != "passed"
+
+
+@pytest.mark.parametrize("name", FORGING_SCRIPTS)
+def test_a_forging_script_does_not_pass(trials: Trials, name: str) -> None:
+    assert _outcome(trials, FORGING_SCRIPTS[name], WAYS["dialogues"]).outcome != "passed"
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_they_forge_can_be_done(trials: Trials, way: str) -> None:
+    assert _outcome(trials, WAYS[way].reference, WAYS[way]) == Execution("passed")
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(FORGING) + len(FORGING_SCRIPTS) >= 30
