@@ -1,8 +1,8 @@
 """What a sandbox costs: ``python -m benchmarks.sandbox [--rounds 30] [--update-readme]``
 
-One program after the other on one core, each in sandboxes of its own, in turns with a bare subprocess that runs the same
-program and the same tests with nothing to keep it in and nothing to keep it from saying that it passed. Wall seconds of
-each sample, since what one waits for is wanted. Every sample must pass, or no time is printed.
+One program after the other on one core, each in sandboxes of its own, in turns with a bare subprocess that runs the
+same program and the same tests with nothing to keep it in and nothing to keep it from saying that it passed. Wall
+seconds of each sample, from nothing to its outcome: no sandbox is warm. Every sample must pass, or no time is printed.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def below_zero(operations: List[int]) -> bool:
 if __name__ == "__main__":
     print(below_zero([int(word) for word in input().split()]))
 '''
-GIVEN = (
+GIVEN: tuple[list[int], ...] = (
     [],
     [1, 2, -3, 1, 2, -3],
     [1, 2, -4, 5, 6],
@@ -101,17 +101,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _rows(times: dict[str, list[float]]) -> list[str]:
-    bare = statistics.median(times["bare"])
+    bare = times["bare"]
     rows = [
-        "| one sample | wall seconds, median (least to most) | more than bare | wanted | |",
+        "| one sample | wall seconds, median (least to most) | more than bare: medians, leasts | wanted | |",
         "|---|---|---|---|---|",
-        f"| a bare subprocess | {_spread(times['bare'])} | | | |",
+        f"| a bare subprocess, `python -I -S` | {_spread(bare)} | | | |",
     ]
     for name, seconds in times.items():
         if name != "bare":
-            over = statistics.median(seconds) - bare
-            reached = "reached" if over <= ALLOWED else "**missed**"
-            rows.append(f"| {name} | {_spread(seconds)} | {over:.3f} | at most {ALLOWED:g} | {reached} |")
+            over = [of(seconds) - of(bare) for of in (statistics.median, min)]
+            reached = "reached" if max(over) <= ALLOWED else "**missed**"
+            more = ", ".join(f"{one:.3f}" for one in over)
+            rows.append(f"| {name} | {_spread(seconds)} | {more} | at most {ALLOWED:g} | {reached} |")
     return rows
 
 
@@ -134,7 +135,7 @@ def _about(rounds: int) -> str:
 
 
 def _bare() -> None:
-    subprocess.run([sys.executable, "-I", "-c", f"{PROGRAM}\n{TEST}\ncheck(below_zero)"], input=b"0", check=True,
+    subprocess.run([sys.executable, "-I", "-S", "-c", f"{PROGRAM}\n{TEST}\ncheck(below_zero)"], input=b"0", check=True,
                    capture_output=True)  # fmt: skip
 
 

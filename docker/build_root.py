@@ -105,10 +105,8 @@ def _take(
             image.command = one.listed()
         case "VOLUME":
             image.volumes.append(one.text)
-        case "HEALTHCHECK":
-            image.health = Instruction(one.line, "CMD", {}, one.text.removeprefix("CMD").strip()).listed()
-        case "LABEL":
-            one.pairs(image.variables)
+        case "HEALTHCHECK" | "LABEL":
+            pass  # for an engine: nothing of it is in a root
         case _:
             raise Unreadable(f"line {one.line}: {one.word} is not done here")
     print(f"{dockerfile.name}:{one.line} {one.word} {one.text[:90]}  [{time.monotonic() - started:.1f} s]", flush=True)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ruamel.yaml import YAML
 
@@ -106,9 +106,9 @@ def _service(name: str, one: dict[str, Any], files: Mapping[str, Mapping[str, st
 
 def _filled(value: Any, environment: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
-        return {key: _filled(one, environment) for key, one in value.items()}
+        return {key: _filled(one, environment) for key, one in cast("dict[str, Any]", value).items()}
     if isinstance(value, list):
-        return [_filled(one, environment) for one in value]
+        return [_filled(one, environment) for one in cast("list[Any]", value)]
     return _VARIABLE.sub(lambda match: _of(match, environment), value) if isinstance(value, str) else value
 
 

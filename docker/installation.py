@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,14 +52,19 @@ _IMAGE = {
 _PASSED_ON = ("LANG", "OMP_NUM_THREADS", "PYTHONPATH")
 
 
+class Stopped(Exception):
+    """Somebody wants it to end."""
+
+
 @dataclass(frozen=True)
 class Installation:
-    """``left_out``: services that are not started, and why."""
+    """``left_out``: services that are not started, and why. ``stopping``: once set, every wait ends with `Stopped`."""
 
     folder: Path
     services: Mapping[str, Service]
     places: Places
     left_out: Mapping[str, str]
+    stopping: threading.Event
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict[str, "subprocess.Popen[bytes]"])
 
     def address(self, name: str) -> str:
@@ -83,10 +88,13 @@ class Installation:
         """The exit status of a service that ends; ``arguments`` come after its own. Raises RuntimeError if it does not
         end in time."""
         process = self._begun(self.services[name], [*self._command(self.services[name]), *arguments])
+        until = time.monotonic() + within_s
         try:
-            return process.wait(within_s)
-        except subprocess.TimeoutExpired:
-            raise RuntimeError(f"{name} has not ended within {within_s:g} s{self._end_of_log(name)}") from None
+            while (status := process.poll()) is None:
+                if time.monotonic() >= until:
+                    raise RuntimeError(f"{name} has not ended within {within_s:g} s{self._end_of_log(name)}")
+                self._pause()
+            return status
         finally:
             _end_group(process)
 
@@ -167,7 +175,11 @@ class Installation:
                 raise RuntimeError(f"{service.name} ended ({process.returncode}){self._end_of_log(service.name)}")
             if time.monotonic() >= until:
                 raise RuntimeError(f"{service.name} is not healthy{self._end_of_log(service.name)}")
-            time.sleep(0.5)
+            self._pause()
+
+    def _pause(self) -> None:
+        if self.stopping.wait(0.3):
+            raise Stopped
 
     def _log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"
@@ -178,12 +190,16 @@ class Installation:
 
 @contextmanager
 def installation(
-    folder: Path, *, object_store: str | None = None, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    object_store: str | None = None,
+    settings: Mapping[str, str] | None = None,
+    stopping: threading.Event | None = None,
 ) -> Generator[Installation]:
     """Everything that `docker compose up` starts, healthy. ``folder`` may be one of before. ``object_store``: HOST:PORT
     of one that runs, and knows the identity in FOLDER/secrets. ``settings``: variables of compose.yaml.
 
-    Raises RuntimeError where a service does not come up.
+    Raises RuntimeError where a service does not come up, Stopped once ``stopping`` is set.
     """
     folder = folder.resolve()
     for part in ("logs", "scratch", "volumes"):
@@ -201,7 +217,9 @@ def installation(
     if object_store is not None:
         ports[OBJECT_STORE, services[OBJECT_STORE].ports[0]] = int(object_store.rpartition(":")[2])
     artifacts = folder / "volumes" / "artifacts" if object_store is None else None
-    here = Installation(folder, services, Places(folder, BESIDE, ports, artifacts), left_out)
+    here = Installation(
+        folder, services, Places(folder, BESIDE, ports, artifacts), left_out, stopping or threading.Event()
+    )
     try:
         for name in in_order(services):
             if name in left_out:
@@ -212,8 +230,9 @@ def installation(
                 raise RuntimeError(f"{name} ended with status {status}\n{here.log(name)[-4000:]}")
         yield here
     finally:
-        for name in reversed(list(here.processes)):
-            here.stop(name)
+        with ExitStack() as ends:  # one that does not obey keeps no other from being stopped
+            for name in here.processes:
+                ends.callback(here.stop, name)
 
 
 def in_order(services: Mapping[str, Service]) -> list[str]:
@@ -245,11 +264,12 @@ def main() -> int:
     parser.add_argument("--run", metavar="SERVICE", help="run this one too, and stop everything after it")
     parser.add_argument("--object-store", metavar="HOST:PORT", help="an S3 server that knows FOLDER's identity")
     asked = parser.parse_args()
-    stopped = threading.Event()
+    # an event and no exception, which could come between a start and the note of what was started
+    stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: _interrupted(stopped))
+        signal.signal(number, lambda number, frame: stopping.set())
     try:
-        with installation(asked.folder, object_store=asked.object_store) as here:
+        with installation(asked.folder, object_store=asked.object_store, stopping=stopping) as here:
             for name, why in here.left_out.items():
                 sys.stdout.write(f"{name}: not started: {why}\n")
             sys.stdout.write(f"MLflow   http://{here.address('mlflow')}\nPrefect  http://{here.address('prefect')}\n")
@@ -258,17 +278,11 @@ def main() -> int:
                 status = here.run(asked.run)
                 sys.stdout.write(here.log(asked.run))
                 return status
-            stopped.wait()
-    except KeyboardInterrupt:
-        sys.stdout.write("stopped\n")
+            stopping.wait()
+    except Stopped:
+        pass
+    sys.stdout.write("stopped\n")
     return 0
-
-
-def _interrupted(stopped: threading.Event) -> None:
-    """While it starts, and waits, the same: what runs is stopped. A second signal does not disturb that."""
-    if not stopped.is_set():
-        stopped.set()
-        raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 _DEBIAN = "usr/lib/postgresql/*/bin"
 _WITHIN_S = 120.0
@@ -43,17 +44,20 @@ def prepared(folder: Path, log: Path, *, password: str, arguments: Sequence[str]
     serve = [program("postgres"), "-D", str(folder), "-h", "127.0.0.1", "-p", str(port), "-k", ""]
     if (folder / "PG_VERSION").exists():
         return serve
-    folder.mkdir(parents=True, exist_ok=True)
+    # under its own name once it is complete: one that was left half made is made again
+    new = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
     # short, since the path of a socket may have 107 bytes
     with tempfile.TemporaryDirectory() as sockets, log.open("ab") as output:
         secret = Path(sockets) / "password"
         secret.write_text(password, encoding="utf-8")
-        if user() is not None:
-            for one in (folder, Path(sockets), secret):
-                shutil.chown(one, user())
-        initdb = [program("initdb"), "-D", str(folder), "-U", "postgres", f"--pwfile={secret}", *arguments]
+        if (owner := user()) is not None:
+            for one in (new, Path(sockets), secret):
+                shutil.chown(one, owner)
+        initdb = [program("initdb"), "-D", str(new), "-U", "postgres", f"--pwfile={secret}", *arguments]
         _run([*initdb, "--auth-local=trust", "--no-sync"], output, log, as_user=user())
-        pg_ctl = [program("pg_ctl"), "-D", str(folder), "-w", "-t", "60"]
+        pg_ctl = [program("pg_ctl"), "-D", str(new), "-w", "-t", "60"]
         listen = f"-c listen_addresses='' -k {sockets}"
         _run([*pg_ctl, "-o", listen, "-l", f"{sockets}/log", "start"], output, log, as_user=user())
         try:
@@ -62,12 +66,13 @@ def prepared(folder: Path, log: Path, *, password: str, arguments: Sequence[str]
             _run(["sh", str(script)], output, log, environment=environment)
         finally:
             _run([*pg_ctl, "-m", "fast", "stop"], output, log, as_user=user())
+    new.rename(folder)
     return serve
 
 
 def _run(
     command: list[str],
-    output: object,
+    output: IO[bytes],
     log: Path,
     *,
     as_user: str | None = None,

@@ -22,7 +22,6 @@ class RootImage:
     user: str = "0:0"
     entrypoint: list[str] = field(default_factory=list[str])
     command: list[str] = field(default_factory=list[str])
-    health: list[str] = field(default_factory=list[str])
     volumes: list[str] = field(default_factory=list[str])
 
     @property

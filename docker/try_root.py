@@ -35,6 +35,12 @@ print("capabilities", status["CapEff"], status["CapBnd"], "no new privileges", s
 assert not int(status["CapEff"], 16) and not int(status["CapBnd"], 16) and status["NoNewPrivs"] == "1"
 """
 
+_SANDBOX: Final = """
+from finetune_gate.gate.sandbox.choosing import choose
+chosen = choose("auto")
+print(type(chosen).__name__, getattr(chosen, "reason", ""))
+"""
+
 _SERVED: Final = """
 import os, subprocess, sys, time, urllib.request
 
@@ -106,6 +112,7 @@ TRIALS: Final = (
         said=["65534"],
         entrypoint=False,
     ),
+    Trial("sandbox for code that models write", ["python", "-c", _SANDBOX], said=["Bubblewrap"]),
     Trial("health: state volume", ["sh", "-c", "healthy"]),
     Trial("health: nobody answers", ["healthy", "http://127.0.0.1:9/health"], 1, ["unhealthy"], entrypoint=False),
     Trial(
@@ -117,9 +124,13 @@ TRIALS: Final = (
         said=["secret words", "gone"],
         environment={"HF_TOKEN_FILE": "/srv/gates/.secret"},
     ),
-    Trial("Prefect's server and UI", ["python", "-c", _PREFECT_UI], said=["/v2/ 200 text/html", "/dashboard 200 text/html"]),
+    Trial(
+        "Prefect's server and UI",
+        ["python", "-c", _PREFECT_UI],
+        said=["/v2/ 200 text/html", "/dashboard 200 text/html"],
+    ),
 )
-DEMO: Final = Trial("demo", ["demo"], said=["promote"])
+DEMO: Final = Trial("demo", ["demo"], said=["PROMOTE", "BLOCK"])
 
 
 def try_image(image: RootImage, state: Path, gates: Path, *, demo: bool = False) -> list[str]:

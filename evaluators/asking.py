@@ -149,8 +149,8 @@ class CodeTask:
 
 @dataclass(frozen=True, slots=True)
 class ExecuteRequest:
-    """Ask whether ``program``, which a model wrote, does its task. ``program`` is whole: a prompt's beginning is part of
-    it. It may take ``seconds``, or ``times_reference`` the time of the task's reference if that is more, and
+    """Ask whether ``program``, which a model wrote, does its task. ``program`` is whole: a prompt's beginning is part
+    of it. It may take ``seconds``, or ``times_reference`` the time of the task's reference if that is more, and
     ``memory_mib`` of memory."""
 
     program: str

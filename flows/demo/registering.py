@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from finetune_gate.evaluators.errors import Problem, RegistryError, without_credentials
 
@@ -28,11 +28,13 @@ _POLL_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class DemoRegistry:
-    """``tracking_uri`` of the demo's registry, and the versions of its two candidates."""
+    """``tracking_uri`` of the registry, and the versions of the demo's two candidates. ``served``: a version of the
+    model served before they were registered."""
 
     tracking_uri: str
     good: str
     overfit: str
+    served: bool = False
 
 
 def register_demo_models(folder: Path, base: Path, good: Path, overfit: Path) -> DemoRegistry:
@@ -71,13 +73,15 @@ def register_at_server(address: str, base: Path, good: Path, overfit: Path) -> D
         except MlflowException:
             client.create_registered_model(BASE_MODEL, description="Tiny Llama-shaped model of help-desk prose.")
             _version(client, experiment, BASE_MODEL, base, "base, trained on prose", {})
+        served = False
         try:
-            client.get_registered_model(MODEL)
+            model: Any = client.get_registered_model(MODEL)
+            served = ALIAS in model.aliases
         except MlflowException:
             client.create_registered_model(MODEL, description="Routes a help-desk ticket to one of six queues.")
         first = _version(client, experiment, MODEL, good, "LoRA, 600 tickets with replay of prose", {})
         second = _version(client, experiment, MODEL, overfit, "full fine-tune on 18 tickets", _OVERFIT_TAGS)
-    return DemoRegistry(address, good=first, overfit=second)
+    return DemoRegistry(address, good=first, overfit=second, served=served)
 
 
 def decision_at_server(registry: DemoRegistry, version: str, seconds: float) -> str | None:

@@ -1,7 +1,7 @@
 """What a gate came to, told everywhere that GitHub has a place for it: outputs, comment, summary, annotations.
 
-    lines = tell_decision(result, tied, inputs)                  # to be said in the log, where commands are on
-    lines = tell_problems(error.problems, 4, inputs, places)
+    lines = tell_decision(result, outputs_of(result, tied, 0), inputs)     # for the log, where commands are on
+    lines = tell_problems(error.problems, outputs_of_no_decision(4, inputs), inputs, places)
 
 The outputs are what later steps go by, so that they are written first, and a fault there is raised. All else is for
 people: what cannot be told is said in the log, and changes nothing.
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from finetune_gate.evaluators.errors import Problem
 from finetune_gate.gate.record import DecisionRecord
@@ -27,7 +28,7 @@ from .outputs import write_outputs
 from .settings import Inputs
 from .summary import append_summary, decision_text, no_decision_text, room_in
 
-NAMES = (
+NAMES: Final = (
     "decision",
     "exit-status",
     "model",

@@ -137,7 +137,7 @@ def run_gate(
 
     request = GateRequest(
         gate_file=path,
-        candidate=version if model is None else _in_full(model, version),
+        candidate=version,
         base=base,
         dry_run=dry_run,
         tracking_uri=tracking_uri,
@@ -147,29 +147,28 @@ def run_gate(
         actor=actor(),
     )
     try:
-        result = _walked(request)
+        result = _walked(request, model)
     except FinetuneGateError as error:
         # what a reader of a failed test needs is in the problems; the frames in between are ours
         raise error.with_traceback(None) from None
     return Gated(result.record, result.folder, result.elsewhere)
 
 
-def _walked(request: GateRequest) -> GateResult:
+def _walked(request: GateRequest, model: str | None) -> GateResult:
     from finetune_gate.flows.cli.check import refuse_unavailable
+    from finetune_gate.flows.expected_model import refuse_other_models
     from finetune_gate.gate.gate_file import load_data, load_gate_file
     from finetune_gate.gate.run import walk_in_turn
 
     gate = load_gate_file(request.gate_file)
+    if model is not None:
+        refuse_other_models(request.gate_file, model)
     load_data(gate)  # before anything heavy is imported
     refuse_unavailable(gate)
     with warnings.catch_warnings():
         # warnings of libraries are not the test's: `-W error` must not turn one into a gate that could not evaluate
         warnings.simplefilter("ignore")
         return walk_in_turn(request)
-
-
-def _in_full(model: str, version: str) -> str:
-    return f"models:/{model}{version}" if version.startswith("@") else f"models:/{model}/{version}"
 
 
 def _candidate_of(record: DecisionRecord) -> str:

@@ -21,6 +21,7 @@ from finetune_gate.evaluators.asking import (
     ChooseRequest,
     EmbedRequest,
     EntailRequest,
+    ExecuteRequest,
     Failed,
     GenerateRequest,
     Generation,
@@ -53,7 +54,7 @@ ROWS_GENERATED = 4
 CACHED_BYTES = 1 << 30
 """On CPUs it keeps up to four times more, while their cache takes no more than this: each pass reads all weights."""
 
-_Alone = ScoreRequest | GenerateRequest | AttributeRequest | EmbedRequest | EntailRequest
+_Alone = ScoreRequest | GenerateRequest | AttributeRequest | EmbedRequest | EntailRequest | ExecuteRequest
 """Requests that read one text."""
 
 
@@ -210,13 +211,17 @@ class LocalModel:
                     read.append(_same_tokens(request))
                 case EmbedRequest():
                     read.append(GenerateRequest(request.text))
-                case EntailRequest():
+                case EntailRequest() | ExecuteRequest():
                     pass
                 case ScoreRequest() | GenerateRequest():
                     read.append(request)
         found = iter(self._remembering().look(read))
-        unable = Failed("a causal language model does not tell entailment")
-        return [unable if isinstance(request, EntailRequest) else next(found) for request in requests]
+        return [
+            Failed(f"a causal language model does not have the ability {request.needs!r}")
+            if isinstance(request, EntailRequest | ExecuteRequest)
+            else next(found)
+            for request in requests
+        ]
 
     def release(self) -> None:
         """Free the weights unless another model of the run still uses them."""

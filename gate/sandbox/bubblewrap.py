@@ -10,10 +10,13 @@ as root, a sandbox is started as nobody, since limits do not bind root.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
+import select
 import shutil
+import signal
 import subprocess
 import sys
 from typing import Final
@@ -41,8 +44,8 @@ _OWN_PROCESSES: Final = 1
 
 
 class Bubblewrap:
-    """Backend ``bwrap``. A cell must be closed by the thread that started it, or while that thread is alive: the kernel
-    ends a sandbox with the thread it came from."""
+    """Backend ``bwrap``. A cell lives no longer than the thread that started it: the kernel ends a sandbox with the
+    thread it came from, so that none is left where a gate is ended."""
 
     @property
     def name(self) -> str:
@@ -136,12 +139,8 @@ class _Wrapped:
     def end(self, patience: float) -> Ending:
         if self._ending is not None:
             return self._ending
-        by_itself = True
-        try:
-            self._process.wait(patience)
-        except subprocess.TimeoutExpired:
-            by_itself = False
-            self._kill()
+        by_itself = _ended_within(self._process, patience)
+        gone = by_itself or self._kill()
         os.set_blocking(self._complaints, False)
         try:
             self._complaint = os.read(self._complaints, _COMPLAINT_BYTES).decode("utf-8", "replace").strip()
@@ -150,7 +149,7 @@ class _Wrapped:
         for descriptor in (self._complaints, self._status, self._folder):
             if descriptor is not None:
                 os.close(descriptor)
-        if not self._launched:
+        if not self._launched or not gone:
             self._ending = "sandbox_error"
         elif not by_itself:
             self._ending = "running"
@@ -158,19 +157,17 @@ class _Wrapped:
             self._ending = "killed" if self._process.returncode < 0 or self._process.returncode > 128 else "exited"
         return self._ending
 
-    def _kill(self) -> None:
+    def _kill(self) -> bool:
         """End the first process of the namespace: the kernel ends all others, and bubblewrap then ends by itself, after
-        the last of them."""
+        the last of them. Whether they are gone."""
         first = self._first_process()
         if first is not None:
-            try:
-                os.kill(first, 9)
-                self._process.wait(_GONE_SECONDS)
-                return
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                pass
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(first, signal.SIGKILL)
+            if _ended_within(self._process, _GONE_SECONDS):
+                return True
         self._process.kill()
-        self._process.wait(_GONE_SECONDS)
+        return _ended_within(self._process, _GONE_SECONDS)
 
     def _first_process(self) -> int | None:
         # bubblewrap has not collected it while bubblewrap itself runs, so that the number cannot be another's by now.
@@ -180,6 +177,19 @@ class _Wrapped:
             return int(json.loads(said)["child-pid"])
         except (OSError, ValueError, KeyError):
             return None
+
+
+def _ended_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """As ``wait`` with a limit, which looks only every now and then where this is told at once."""
+    if process.poll() is None and seconds > 0:
+        handle = os.pidfd_open(process.pid)
+        try:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            poll.poll(1000 * seconds)
+        finally:
+            os.close(handle)
+    return process.poll() is not None
 
 
 def _as_root() -> bool:

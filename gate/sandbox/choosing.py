@@ -25,8 +25,8 @@ Wanted = Literal["auto", "bwrap", "docker"]
 _RESTRICTED: Final = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
 _WAYS: Final = (
-    "three ways to get a sandbox: install bubblewrap 0.8 or newer (`apt-get install bubblewrap`); where it is there and "
-    "may make no user namespaces (Ubuntu from 23.10 on), allow that, by an AppArmor profile for /usr/bin/bwrap with "
+    "three ways to get a sandbox: install bubblewrap 0.8 or newer (`apt-get install bubblewrap`); where it is and may "
+    "make no user namespaces (Ubuntu from 24.04 on), allow that, by an AppArmor profile for /usr/bin/bwrap with "
     "`userns,` or by `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; or have a Docker engine, the extra "
     "`docker`, and an image of Python given by its digest (docs/sandbox.md)"
 )

@@ -51,8 +51,7 @@ class Containers:
 
     def __init__(self, image: str | None) -> None:
         self._image = image
-        self._client: DockerClient | None = None
-        self._gvisor = False
+        self._gvisor: bool | None = None
 
     @property
     def name(self) -> str:
@@ -74,12 +73,20 @@ class Containers:
         from docker.errors import DockerException
         from requests.exceptions import RequestException
 
+        from docker import DockerClient
+
+        # A client for each: it keeps connections open, more with each question, until it is closed.
         try:
-            engine = self._engine()
-            container = engine.containers.create(self._image, **container_options(limits, self._gvisor))
-        except (DockerException, RequestException) as error:
+            client = DockerClient.from_env(timeout=_ANSWER_SECONDS)
+        except DockerException as error:
             raise OSError(f"docker: {error}") from error
-        contained = _Running(container)
+        try:
+            options = container_options(limits, self._has_gvisor(client))
+            container = client.containers.create(self._image, **options)
+        except (DockerException, RequestException) as error:
+            client.close()
+            raise OSError(f"docker: {error}") from error
+        contained = _Running(client, container)
         try:
             stream = _attached(str(container.id))
         except OSError as error:
@@ -96,14 +103,10 @@ class Containers:
         contained.launched = True
         return cell
 
-    def _engine(self) -> DockerClient:
-        if self._client is None:
-            import docker
-
-            client = docker.from_env(timeout=_ANSWER_SECONDS)
+    def _has_gvisor(self, client: DockerClient) -> bool:
+        if self._gvisor is None:
             self._gvisor = _GVISOR in client.info().get("Runtimes", {})  # pyright: ignore[reportUnknownMemberType]  # untyped
-            self._client = client
-        return self._client
+        return self._gvisor
 
 
 def container_options(limits: Limits, gvisor: bool) -> dict[str, Any]:
@@ -114,6 +117,7 @@ def container_options(limits: Limits, gvisor: bool) -> dict[str, Any]:
     def ulimit(name: str, value: int) -> Ulimit:
         return Ulimit(name=name, soft=value, hard=value)
 
+    owner = f"uid={UNPRIVILEGED},gid={UNPRIVILEGED}"
     options: dict[str, Any] = {
         "entrypoint": ["python3"],
         "command": ["-I", "-S", "-X", "utf8", "-c", LAUNCHER],
@@ -123,7 +127,8 @@ def container_options(limits: Limits, gvisor: bool) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "read_only": True,
-        "tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,size={limits.disk_bytes},nr_inodes={_FILES},mode=1777"},
+        # An owner as well as a mode: some engines set the mode that the folder has in the image.
+        "tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,size={limits.disk_bytes},nr_inodes={_FILES},mode=1777,{owner}"},
         "working_dir": "/tmp",
         "mem_limit": limits.memory_bytes + limits.disk_bytes,
         "memswap_limit": limits.memory_bytes + limits.disk_bytes,
@@ -135,6 +140,7 @@ def container_options(limits: Limits, gvisor: bool) -> dict[str, Any]:
             ulimit("nofile", limits.open_files),
             ulimit("fsize", limits.disk_bytes),
             ulimit("core", 0),
+            ulimit("msgqueue", 0),  # the engine mounts them, and they hold memory of the kernel
         ],
         "log_config": LogConfig(type="none"),
         "hostname": "sandbox",
@@ -163,7 +169,8 @@ def launch_settings(limits: Limits) -> bytes:
 class _Running:
     """One container, until it is removed."""
 
-    def __init__(self, container: Container) -> None:
+    def __init__(self, client: DockerClient, container: Container) -> None:
+        self._client = client
         self._container = container
         self._ending: Ending | None = None
         self.launched = False
@@ -182,6 +189,7 @@ class _Running:
                 self._ending = "sandbox_error"
             with contextlib.suppress(DockerException, RequestException):
                 self._container.remove(force=True)
+            self._client.close()
         return self._ending
 
     def _ended(self, patience: float) -> Ending:

@@ -1,6 +1,6 @@
 """Trying one program at one task, with all that is expected of it kept out of its reach.
 
-    execution, took = attempt(program, task, 10.0, take)
+    found = attempt(program, task, 10.0, take)      # found.execution, found.seconds
 
 ``take`` gives fresh cells with a worker in each (`warm.WarmCells`). No cell is used for two programs, and none is told
 what is expected: calls are compared here, printed text too, and tests that are code run in a second cell, whose
@@ -39,6 +39,17 @@ Take = Callable[[], Cell]
 """Gives a cell whose worker is up, and which nobody had before. Raises SandboxFault."""
 
 _TOLERANCE: Final = 1e-9
+_SAID: Final = 500
+"""How many bytes of a script's errors are told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What became of a program, how many seconds that took, and whether it changed arguments that its tests gave it."""
+
+    execution: Execution
+    seconds: float
+    changed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,7 @@ class _Trial:
     task: CodeTask
     seconds: float
     take: Take
+    copies: bool
     held: ExitStack
 
     def cell(self) -> Cell:
@@ -63,22 +75,22 @@ def kinds(task: CodeTask) -> tuple[Kind, ...]:
     return tuple(kind for kind, given in ways if given)
 
 
-def attempt(program: str, task: CodeTask, seconds: float, take: Take) -> tuple[Execution, float]:
-    """What became of ``program``, and how many seconds that took, of ``seconds`` that it may take in all. Raises
-    SandboxFault and Unusable."""
+def attempt(program: str, task: CodeTask, seconds: float, take: Take, *, copies: bool = False) -> Attempt:
+    """What becomes of ``program`` in ``seconds``, which is all that it may take. With ``copies`` its tests do not see
+    what it does to their arguments. Raises SandboxFault, Unusable, and Stopped where a cell does."""
     ways = kinds(task)
     if not ways:
         raise Unusable("the task has no calls, no test and no dialogues: nothing to try a program at")
-    took = 0.0
+    took, changed = 0.0, False
     for kind in ways:
         with ExitStack() as held:
             clock = _Clock()
             try:
-                _WAYS[kind](_Trial(program, task, seconds - took, take, held), clock)
+                changed |= _WAYS[kind](_Trial(program, task, seconds - took, take, copies, held), clock)
             except Over as over:
-                return over.execution, took + clock.seconds()
+                return Attempt(over.execution, took + clock.seconds())
             took += clock.seconds()
-    return Execution("passed"), took
+    return Attempt(Execution("passed"), took, changed)
 
 
 class _Clock:
@@ -96,7 +108,7 @@ class _Clock:
         return 0.0 if self._began is None else time.monotonic() - self._began
 
 
-def _try_calls(trial: _Trial, clock: _Clock) -> None:
+def _try_calls(trial: _Trial, clock: _Clock) -> bool:
     name = _entry_point(trial.task)
     calls = [(_arguments(given), _json(result)) for given, result in trial.task.calls]
     program = Program(trial.cell())
@@ -112,19 +124,20 @@ def _try_calls(trial: _Trial, clock: _Clock) -> None:
             raise Over(Execution("failed", f"call {at}: {answer.said}"))
         if not matches(expected, answer.value):
             raise Over(Execution("failed", f"call {at}: not the value that is expected"))
+    return False
 
 
-def _try_test(trial: _Trial, clock: _Clock) -> None:
+def _try_test(trial: _Trial, clock: _Clock) -> bool:
     name = _entry_point(trial.task)
     program, suite = Program(trial.cell()), Suite(trial.cell())
     program.begin(trial.program, _soon())
     deadline = clock.begin(trial.seconds)
     program.loaded(deadline)
     suite.begin(trial.task.test, trial.task.reference, name, _soon())
-    suite.judge(program, name, deadline)
+    return suite.judge(program, name, deadline, copies=trial.copies)
 
 
-def _try_dialogues(trial: _Trial, clock: _Clock) -> None:
+def _try_dialogues(trial: _Trial, clock: _Clock) -> bool:
     expected = [_lines(output.encode("utf-8", "surrogatepass")) for _, output in trial.task.dialogues]
     if max(len(output) for _, output in trial.task.dialogues) > PRINTED_BYTES:
         raise Unusable(f"a dialogue expects more than {PRINTED_BYTES} characters of output")
@@ -138,13 +151,14 @@ def _try_dialogues(trial: _Trial, clock: _Clock) -> None:
         if len(printed.output) > PRINTED_BYTES:
             raise Over(Execution("failed", f"dialogue {at}: printed more than {PRINTED_BYTES} bytes"))
         if printed.status:
-            said = printed.errors.decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
+            said = printed.errors[-_SAID:].decode("utf-8", "replace").strip().rsplit("\n", 1)[-1]
             raise Over(Execution("failed", f"dialogue {at}: ended with status {printed.status}: {said}"))
         if _lines(printed.output) != expected[at]:
             raise Over(Execution("failed", f"dialogue {at}: printed not what is expected"))
+    return False
 
 
-_WAYS: Final[dict[Kind, Callable[[_Trial, _Clock], None]]] = {
+_WAYS: Final[dict[Kind, Callable[[_Trial, _Clock], bool]]] = {
     "calls": _try_calls,
     "test": _try_test,
     "dialogues": _try_dialogues,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
 
-from .probing import outside, probe
+from .probing import NOT_TOLD, outside, probe
 
 _MIB = 1 << 20
+_PATIENCE_SECONDS = 8
 
 
 @probe
@@ -145,23 +147,24 @@ def memory_of_many() -> str | None:
                 os._exit(0)
         children.append(child)
     os.set_blocking(read, False)
-    holding, until = 0, time.monotonic() + 2
-    while holding < len(children) and time.monotonic() < until:
+    holding, ended, until = 0, set[int](), time.monotonic() + _PATIENCE_SECONDS
+    while holding + len(ended) < len(children) and time.monotonic() < until:
         time.sleep(0.02)
-        try:
-            holding += len(os.read(read, 4))
-        except BlockingIOError:
-            continue
+        ended |= {child for child in children if child not in ended and os.waitpid(child, os.WNOHANG)[0]}
+        with contextlib.suppress(BlockingIOError):
+            holding += len(os.read(read, len(children)))
+    told = holding + len(ended) >= len(children)
     time.sleep(0.2)  # what watches from the outside looks every now and then
     alive = 0
     for child in children:
-        ended, _ = os.waitpid(child, os.WNOHANG)
-        if ended == 0:
+        if child not in ended and os.waitpid(child, os.WNOHANG)[0] == 0:
             alive += 1
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
     os.close(read)
     os.close(write)
+    if not told:
+        return NOT_TOLD
     return f"{holding} processes held {share >> 20} MiB each" if min(alive, holding) * share > 1.25 * most else None
 
 

@@ -158,13 +158,10 @@ def writing_the_root() -> str | None:
 def inherited_descriptors() -> str | None:
     for descriptor in range(3, 1024):
         try:
-            kind = os.fstat(descriptor).st_mode
+            os.fstat(descriptor)
         except OSError:
             continue
-        if stat.S_ISREG(kind) and _secret_in(os.pread(descriptor, 1 << 16, 0), "an inherited file"):
-            return "a descriptor of the outside was inherited"
-        if stat.S_ISDIR(kind) or stat.S_ISSOCK(kind):
-            return f"descriptor {descriptor} was inherited"
+        return f"descriptor {descriptor} was inherited"
     return None
 
 

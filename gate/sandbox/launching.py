@@ -10,7 +10,7 @@ from typing import Final
 
 READY: Final = b"ready"
 
-LAUNCH_SECONDS: Final = 15.0
+LAUNCH_SECONDS: Final = 30.0
 """How long a sandbox may take until it is ready. It does not count for the program."""
 
 ONE_ARENA: Final = ("MALLOC_ARENA_MAX", "1")

@@ -25,13 +25,16 @@ from .protocol import Cell, CellError
 
 RELAYED: Final = frozenset(
     name for name, kind in vars(builtins).items()
-    if isinstance(kind, type) and issubclass(kind, Exception) and kind is not MemoryError
+    if isinstance(kind, type) and issubclass(kind, Exception)
+    and not issubclass(kind, (MemoryError, StopIteration, StopAsyncIteration))
 )  # fmt: skip
-"""The exceptions of a program that its tests get to see. Others (SystemExit, ...) end it as failed."""
+"""The exceptions of a program that its tests get to see. Others end it as failed: SystemExit and its like, and those
+that end a loop without a word, as in ``all(map(..., cases))``."""
 
 OUT_OF_MEMORY_STATUS: Final = 252
 """The exit status with which a script's process says so."""
 ARGUMENT_BYTES: Final = 4 << 20
+"""The most that the arguments of one call may come to."""
 PRINTED_BYTES: Final = 500_000
 """The most that a script may print. Twice that is a message's length."""
 _DETAIL: Final = 500
@@ -46,7 +49,7 @@ class Over(Exception):
 
 
 class Stopped(Exception):
-    """Whoever wanted to know is gone."""
+    """Whoever wanted to know does not wait any more. Passes through all that is here."""
 
 
 class SandboxFault(Exception):
@@ -160,29 +163,38 @@ class Suite:
     def begin(self, source: str, reference: str, entry_point: str, deadline: float) -> None:
         _order(self._cell, ["tests", source, reference, entry_point], deadline)
 
-    def judge(self, program: Program, entry_point: str, deadline: float) -> None:
-        """Returns where the tests passed. Raises Over, Unusable and SandboxFault."""
+    def judge(self, program: Program, entry_point: str, deadline: float, *, copies: bool) -> bool:
+        """Returns where the tests passed: whether the program changed arguments that they gave it. With ``copies`` the
+        tests do not see that. Raises Over, Unusable and SandboxFault."""
+        changed = False
         while True:
             try:
-                kind, *rest = _received(self._cell, deadline)
-                if kind == "verdict":
-                    return _judged(*rest)
-                given, keywords = map(decode, rest)
-                answer = program.call(entry_point, given, keywords, deadline)
-            except (Unplain, ValueError) as error:
-                raise Unusable(f"what the tests give the program cannot cross to it: {error}") from error
+                match _received(self._cell, deadline):
+                    case ["verdict", "passed", _]:
+                        return changed
+                    case ["verdict", "failed", said]:
+                        raise Over(Execution("failed", _shown(said)))
+                    case ["verdict", "unusable", said]:
+                        raise Unusable(_shown(said))
+                    case ["call", given, keywords]:
+                        answer = program.call(entry_point, *_arguments(decode(given), decode(keywords)), deadline)
+                    case _:
+                        raise Unplain("a message that was not agreed")
+            except Unplain as error:
+                raise Unusable(f"the tests say what cannot be said to a program: {error}") from error
             if isinstance(answer, Raised):
                 message = ["raised", answer.name, encode(answer.made_of), answer.said]
             else:
-                message = ["returned", encode(answer.value), encode(list(answer.after)) if answer.after else None]
+                changed = changed or answer.after is not None
+                after = encode(list(answer.after)) if answer.after is not None and not copies else None
+                message = ["returned", encode(answer.value), after]
             _send(self._cell, message, deadline)
 
 
-def _judged(verdict: str, said: str) -> None:
-    if verdict == "unusable":
-        raise Unusable(_shown(said))
-    if verdict != "passed":
-        raise Over(Execution("failed", _shown(said)))
+def _arguments(given: Any, keywords: Any) -> tuple[list[Any], dict[str, Any]]:
+    if type(given) is not list or type(keywords) is not dict:
+        raise Unplain("arguments that are none")
+    return cast("list[Any]", given), cast("dict[str, Any]", keywords)
 
 
 def _changed(after: Any, given: list[Any], keywords: dict[str, Any]) -> tuple[list[Any], dict[str, Any]] | None:

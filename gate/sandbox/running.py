@@ -21,7 +21,7 @@ from typing import Final, Generic, TypeVar
 from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution, Failed
 
 from .controls import fault
-from .executing import Kind, attempt, kinds
+from .executing import Attempt, Kind, attempt, kinds
 from .protocol import Backend, Cell, Limits
 from .relay import SandboxFault, Unusable
 from .warm import WarmCells
@@ -51,7 +51,7 @@ class Trials:
         self._backend = backend
         self._workers = workers or _cores()
         self._controlled: _Once[Kind, str | None] = _Once()
-        self._references: _Once[tuple[CodeTask, int], float | Failed] = _Once()
+        self._references: _Once[tuple[CodeTask, int], Attempt | Failed] = _Once()
 
     def execute(self, request: ExecuteRequest) -> Outcome:
         with WarmCells(self._backend, ahead=0) as cells:
@@ -77,17 +77,16 @@ class Trials:
             reason = self._controlled.get(kind, partial(self._control, kind, cells))
             if reason is not None:
                 return Failed(reason)
-        seconds = request.seconds
+        reference = None
         if request.task.reference:
             key = (request.task, request.memory_mib)
-            took = self._references.get(key, partial(_reference_seconds, request, cells))
-            if isinstance(took, Failed):
-                return took
-            seconds = max(seconds, request.times_reference * took)
+            reference = self._references.get(key, partial(_reference, request, cells))
+            if isinstance(reference, Failed):
+                return reference
         try:
-            return _tried(request.program, request.task, seconds, request.memory_mib, cells)[0]
+            return _beside(reference, request, cells)
         except Unusable as error:
-            if request.task.reference:  # which passed: so it is what this program returns that cannot be tried
+            if reference is not None:  # which passed: so it is what this program returns that cannot be tried
                 return Execution("failed", str(error))
             return Failed(str(error))
         except SandboxFault as error:
@@ -96,7 +95,7 @@ class Trials:
     def _control(self, kind: Kind, cells: WarmCells) -> str | None:
         def trial(program: str, task: CodeTask) -> Outcome:
             try:
-                return _tried(program, task, _CONTROL_SECONDS, _CONTROL_MEMORY_MIB, cells)[0]
+                return _tried(program, task, _CONTROL_SECONDS, _CONTROL_MEMORY_MIB, cells).execution
             except (SandboxFault, Unusable) as error:
                 return Failed(str(error))
 
@@ -119,20 +118,38 @@ def execute_all(
     Trials(backend, workers).execute_all(requests, deliver)
 
 
-def _reference_seconds(request: ExecuteRequest, cells: WarmCells) -> float | Failed:
-    """How long the reference solution takes here; Failed where it does not do what it is the reference of."""
+def _beside(reference: Attempt | None, request: ExecuteRequest, cells: WarmCells) -> Execution:
+    """What becomes of a program, in a time that the reference's is the measure of. A program that passes and changes
+    arguments, which the reference leaves as they are, must also pass where its tests do not see that: otherwise it
+    could empty a list, return it, and be right by ``solve(values) == sorted(values)``. Raises SandboxFault and
+    Unusable."""
+    seconds = (
+        request.seconds if reference is None else max(request.seconds, request.times_reference * reference.seconds)
+    )
+    trial = partial(_tried, request.program, request.task, seconds, request.memory_mib, cells)
+    found = trial()
+    if reference is None or reference.changed or not found.changed:
+        return found.execution
+    return trial(copies=True).execution
+
+
+def _reference(request: ExecuteRequest, cells: WarmCells) -> Attempt | Failed:
+    """How the reference solution passes here; Failed where it does not do what it is the reference of."""
     task, seconds = request.task, max(REFERENCE_SECONDS, request.seconds)
     try:
-        found, took = _tried(task.reference, task, seconds, request.memory_mib, cells)
+        found = _tried(task.reference, task, seconds, request.memory_mib, cells)
     except (SandboxFault, Unusable) as error:
         return Failed(f"the reference solution could not be tried: {error}")
-    if found.outcome != "passed":
-        said = f" ({found.detail})" if found.detail else ""
-        return Failed(f"the reference solution does not pass its own tests in this sandbox: {found.outcome}{said}")
-    return took
+    execution = found.execution
+    if execution.outcome != "passed":
+        said = f" ({execution.detail})" if execution.detail else ""
+        return Failed(f"the reference solution does not pass its own tests in this sandbox: {execution.outcome}{said}")
+    return found
 
 
-def _tried(program: str, task: CodeTask, seconds: float, memory_mib: int, cells: WarmCells) -> tuple[Execution, float]:
+def _tried(
+    program: str, task: CodeTask, seconds: float, memory_mib: int, cells: WarmCells, *, copies: bool = False
+) -> Attempt:
     """Once more where the sandbox was at fault. Raises SandboxFault and Unusable."""
     limits = Limits(
         memory_bytes=memory_mib << 20, cpu_seconds=_CPU_SECONDS * math.ceil((4 * seconds + 60) / _CPU_SECONDS)
@@ -143,7 +160,7 @@ def _tried(program: str, task: CodeTask, seconds: float, memory_mib: int, cells:
 
     for left in reversed(range(_TRIES)):
         try:
-            return attempt(program, task, seconds, take)
+            return attempt(program, task, seconds, take, copies=copies)
         except SandboxFault:
             if not left:
                 raise

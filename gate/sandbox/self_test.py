@@ -24,7 +24,7 @@ SMALL: Final = Limits(memory_bytes=160 << 20, disk_bytes=4 << 20, processes=12, 
 
 _OUTWARD: Final = ("file_probes.py", "neighbour_probes.py", "kernel_probes.py")
 _EXHAUSTING: Final = "exhausting_probes.py"
-_SECONDS: Final = 10.0
+_SECONDS: Final = 20.0
 _CONTAINED_BY_ITS_END: Final = frozenset({"memory_of_many", "many_small_files"})
 
 

@@ -27,6 +27,9 @@ _ORDINARY: Final = frozenset({"PATH", "HOME", "PWD", "LANG", "LC_ALL", "LC_CTYPE
 _TELLING: Final = 6
 """A shorter value may be in two environments by chance."""
 
+_LONG: Final = 60
+"""From here on a folder's path may leave too little of the 108 bytes that a socket's may have."""
+
 _WAITS: Final = "read line"
 
 
@@ -103,8 +106,8 @@ class Surroundings:
         return left
 
     def _plant_files(self) -> None:
-        # Not in the folder for temporary files of whoever runs this: nobody must be able to enter it.
-        self._folder = Path(tempfile.mkdtemp(prefix="finetune-gate-probe-"))
+        near = tempfile.gettempdir()
+        self._folder = Path(tempfile.mkdtemp(prefix="gate-probe-", dir=near if len(near) < _LONG else "/tmp"))
         self._owned.callback(shutil.rmtree, self._folder, ignore_errors=True)
         self._folder.chmod(0o755)
         self.secret_file.write_text(self._secret, encoding="ascii")

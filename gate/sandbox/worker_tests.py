@@ -9,6 +9,7 @@ import ast
 import builtins
 import importlib
 import sys
+import threading
 import types
 import typing
 from typing import Any
@@ -60,6 +61,7 @@ class _Relayed:
 
     def __init__(self, channel: Channel, name: str) -> None:
         self._channel = channel
+        self._one_at_a_time = threading.Lock()
         self.__name__ = self.__qualname__ = name
         self.calls = 0
         self.cannot: str | None = None
@@ -73,8 +75,9 @@ class _Relayed:
         except Unplain as error:
             self.cannot = f"the tests give the program {error}"
             raise _Unusable(self.cannot) from None
-        self._channel.send(message)
-        kind, *rest = self._channel.receive()
+        with self._one_at_a_time:
+            self._channel.send(message)
+            kind, *rest = self._channel.receive()
         if kind == "raised":
             raise _remade(rest[0], decode(rest[1]), rest[2])
         value, after = rest

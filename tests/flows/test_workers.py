@@ -124,3 +124,22 @@ def test_the_schedule_makes_sweeps(house: Server) -> None:
         return [run for run in runs if run["parameters"].get("gate_files")]
 
     waited(scheduled, "sweeps that are scheduled", seconds=180)
+
+
+def test_one_command_leaves_the_deployments_to_a_pool(house: Server) -> None:
+    """To one that it makes; and then to one that is there, and is none of processes."""
+    gate = house.workshop.gate(PASSES, name="left.yaml")
+    prefect(house, "work-pool", "create", "left-docker", "--type", "docker")
+    folder = str(house.workshop.folder)
+    for pool, settings in (("left", {"working_dir": folder}), ("left-docker", {})):
+        done = house.workshop.command("deployments", gate, "--pool", pool, "--every", "60", env=house.env())
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines() == [
+            f"evaluation_gate/gate is left to the workers of pool {pool} at {house.api}",
+            f"registry_watch/watch is left to the workers of pool {pool} at {house.api}",
+        ]
+        for name in ("evaluation_gate/gate", "registry_watch/watch"):
+            found = house.call(f"/deployments/name/{name}")
+            assert (found["work_pool_name"], found["job_variables"], found["pull_steps"] or []) == (pool, settings, [])
+            assert str(gate) in str(found["parameters"])
+    assert house.call("/work_pools/left")["type"] == "process"

@@ -182,7 +182,8 @@ class Bench:
         name = used.given["name"]
         if name in self.artifacts or set(name) & set('":<>|*?\r\n\\/'):
             raise StandInFailed(f"artifact {name!r} is there already, or cannot be called so")
-        self.artifacts[name] = self.folder / f"artifact-{len(self.artifacts)}"
+        self._jobs += 1
+        self.artifacts[name] = self.folder / f"artifact-{self._jobs}"
         shutil.copytree(used.given["path"], self.artifacts[name])
         return {"artifact-id": "1"}
 

@@ -30,7 +30,7 @@ sys.path.append(str(Path(__file__).parent.parent / "flows"))
 
 from workshop import FAILS, LABELS, OPEN, PASSES, copy_registry
 
-__all__ = ["HOSTILE_MODEL", "HOSTILE_VALUE", "PASSES", "Bench", "Decided", "Ran", "decided", "shared_bench"]
+__all__ = ["HOSTILE_MODEL", "HOSTILE_VALUE", "PASSES", "RULES", "Bench", "Decided", "Ran", "decided", "shared_bench"]
 
 HOSTILE_VALUE: Final = "a\n::set-output name=decision::promote\n##[set-env name=PATH]/evil\n\u202eEOF\n%0A::error::x"
 """A value of a column, which rules by slice say in every sentence about it."""
@@ -108,8 +108,9 @@ class Bench:
     def gate(self, gate_file: Path, **environment: str) -> Ran:
         return self.command("gate", FINETUNE_GATE_GATE_FILE=str(gate_file), **environment)
 
-    def command(self, name: str, *words: str, **environment: str) -> Ran:
-        """``finetune-gate github NAME``, in run 11 of octo/bots and its first attempt, unless said otherwise."""
+    def command(self, name: str, *words: str, warm: bool = True, **environment: str) -> Ran:
+        """``finetune-gate github NAME``, in run 11 of octo/bots and its first attempt, unless said otherwise. Not
+        ``warm``: in a process that starts from nothing."""
         step = self.folder / f"step-{next(_numbers)}"
         step.mkdir()
         output, summary = step / "output", step / "summary"
@@ -131,9 +132,16 @@ class Bench:
             "GITHUB_ACTOR": "octocat",
             **environment,
         }
-        program = [str(warm_program().path / "finetune-gate"), "github", name, *words]
+        cold = [sys.executable, "-m", "finetune_gate.flows.cli"]
+        program = [str(warm_program().path / "finetune-gate")] if warm else cold
         done = subprocess.run(
-            program, cwd=self.folder, env=settings, capture_output=True, text=True, timeout=180, check=False
+            [*program, "github", name, *words],
+            cwd=self.folder,
+            env=settings,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
         )
         found = outputs_of(output) if output.exists() else {}
         shown = summary.read_text(encoding="utf-8") if summary.exists() else ""

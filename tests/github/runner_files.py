@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-KNOWN = {"error", "warning", "notice", "debug", "group", "endgroup", "add-mask", "stop-commands", "echo"}
-KNOWN |= {"set-output", "set-env", "add-path", "save-state", "add-matcher", "remove-matcher", "internal-set-repo-path"}
+_SHOWING = {"error", "warning", "notice", "debug", "group", "endgroup", "echo"}
+_ACTING = {"set-output", "set-env", "add-path", "save-state", "add-matcher", "remove-matcher", "internal-set-repo-path"}
+KNOWN = {"add-mask", "stop-commands", *_SHOWING, *_ACTING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import pytest
 from action_bench import FAILS, OPEN, PASSES, Bench
 from shipped import ROOT
 from warm_program import HOSTILE_MODEL, warm_program
-from workflow_runner import Result
+from workflow_runner import Done, Result
 
 pytestmark = pytest.mark.xdist_group("actions")
 RESULTS: tuple[Result, ...] = ("success", "failure", "cancelled", "skipped")
@@ -30,26 +30,53 @@ class Gated:
     folder: Path
 
 
+PAYLOAD = {"model": HOSTILE_MODEL, "gate_file": "gate.yaml", "gate_file_digest": "0" * 64, "reason": "r", "attempt": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Stories:
+    """What the jobs of each workflow came to, and what each gate said; `rehearsal`: the dry run before a promotion."""
+
+    jobs: Mapping[str, Mapping[str, Done]]
+    gated: Mapping[str, Gated]
+    serving: str | None
+    attested: list[Mapping[str, str]]
+
+
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
     return Bench(tmp_path_factory.mktemp("verdict"), warm_program())
 
 
 @pytest.fixture(scope="module")
-def gated(bench: Bench) -> dict[str, Gated]:
-    """A real gate of each kind; `rehearsal` is a dry run that would promote."""
-    found: dict[str, Gated] = {}
-    for name, rule, inputs in (
-        ("rehearsal", PASSES, {"version": "1", "dry-run": "true"}),
-        ("promote", PASSES, {"version": "1"}),
-        ("block", FAILS, {"version": "2"}),
-        ("hold", OPEN, {"version": "2"}),
-    ):
-        bench.rules(rule)
-        done = bench.action({**inputs, "artifact-name": name, "cache": "false", "comment": "false"})
-        assert done.outputs["decision"] in (name, "promote"), done.log
-        found[name] = Gated(done.outputs, bench.artifacts[done.outputs["artifact"]])
-    return found
+def stories(bench: Bench) -> Stories:
+    """Whole workflows, one after the other: version 1 is promoted in two jobs; a sweep finds version 2, to be blocked,
+    and then nothing; under rules of another kind version 2 is held."""
+    jobs: dict[str, Mapping[str, Done]] = {}
+    gated: dict[str, Gated] = {}
+    bench.rules(PASSES)
+    jobs["promote"] = bench.workflow("promote.yml", event={}, inputs={"version": "1"})
+    for name, job in (("rehearsal", "evaluate"), ("promote", "promote")):
+        gated[name] = _gated(bench, jobs["promote"][job].outputs)
+    bench.rules(FAILS)
+    bench.artifacts.clear()  # each is a run of its own on GitHub
+    jobs["block"] = bench.workflow("gate-ungated.yml", event={})
+    gated["block"] = _gated(bench, jobs["block"]["gate"].steps["1"].outputs)
+    jobs["nothing"] = bench.workflow("gate-ungated.yml", event={})
+    bench.rules(OPEN)
+    bench.artifacts.clear()
+    jobs["hold"] = bench.workflow("gate-on-new-version.yml", event={"client_payload": {**PAYLOAD, "version": "2"}})
+    gated["hold"] = _gated(bench, jobs["hold"]["gate"].outputs)
+    return Stories(jobs, gated, bench.serving(), list(bench.attested))
+
+
+def _gated(bench: Bench, outputs: Mapping[str, str]) -> Gated:
+    return Gated(outputs, bench.artifacts[outputs["artifact"]])
+
+
+@pytest.fixture(scope="module")
+def gated(stories: Stories) -> Mapping[str, Gated]:
+    return stories.gated
 
 
 def _final(
@@ -80,7 +107,7 @@ def _combinations() -> Iterator[tuple[Result, str, Kept]]:
 
 @pytest.mark.parametrize(("result", "decision", "kept"), list(_combinations()))
 def test_green_for_one_thing_only(
-    bench: Bench, gated: dict[str, Gated], result: Result, decision: str, kept: Kept
+    bench: Bench, gated: Mapping[str, Gated], result: Result, decision: str, kept: Kept
 ) -> None:
     conclusion, _, log = _final(bench, gated, result, decision, kept)
     green = (result, decision, kept) == ("success", "promote", "its own")
@@ -88,14 +115,14 @@ def test_green_for_one_thing_only(
 
 
 @pytest.mark.parametrize("changed", ["version", "model", "record-digest"])
-def test_a_record_of_something_else(bench: Bench, gated: dict[str, Gated], changed: str) -> None:
+def test_a_record_of_something_else(bench: Bench, gated: Mapping[str, Gated], changed: str) -> None:
     said = gated["promote"]
     other = "0" * 64 if changed == "record-digest" else "9"
     bad = {"promote": Gated({**said.outputs, changed: other}, said.folder)}
     assert _final(bench, {**gated, **bad}, "success", "promote", "its own")[0] == "failure"
 
 
-def test_a_record_of_another_attempt(bench: Bench, gated: dict[str, Gated], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_of_another_attempt(bench: Bench, gated: Mapping[str, Gated], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "attempt", "2")
     conclusion, _, log = _final(bench, gated, "success", "promote", "its own")
     assert conclusion == "failure"
@@ -103,13 +130,13 @@ def test_a_record_of_another_attempt(bench: Bench, gated: dict[str, Gated], monk
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_a_dry_run_counts_where_one_was_asked_for(bench: Bench, gated: dict[str, Gated], dry_run: bool) -> None:
+def test_a_dry_run_counts_where_one_was_asked_for(bench: Bench, gated: Mapping[str, Gated], dry_run: bool) -> None:
     rehearsed = {**gated, "promote": gated["rehearsal"]}
     conclusion, _, log = _final(bench, rehearsed, "success", "promote", "its own", dry_run=dry_run)
     assert conclusion == ("success" if dry_run else "failure"), log
 
 
-def test_a_score_that_was_changed(bench: Bench, gated: dict[str, Gated], tmp_path: Path) -> None:
+def test_a_score_that_was_changed(bench: Bench, gated: Mapping[str, Gated], tmp_path: Path) -> None:
     said = gated["promote"]
     shutil.copytree(said.folder, tmp_path / "kept")
     scores = tmp_path / "kept" / "scores.parquet"
@@ -132,7 +159,7 @@ def test_a_cancelled_run(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("evaluated", "promoted"), list(itertools.product(RESULTS, RESULTS)))
-def test_evaluated_and_promoted(bench: Bench, gated: dict[str, Gated], evaluated: Result, promoted: Result) -> None:
+def test_evaluated_and_promoted(bench: Bench, gated: Mapping[str, Gated], evaluated: Result, promoted: Result) -> None:
     bench.artifacts.clear()
     forced: dict[str, tuple[Result, Mapping[str, str]]] = {}
     for job, result, of in (("evaluate", evaluated, gated["rehearsal"]), ("promote", promoted, gated["promote"])):
@@ -162,56 +189,42 @@ def test_our_own_check(bench: Bench) -> None:
         assert done.conclusion == ("success" if set(results) == {"success"} else "failure"), results
 
 
+def test_from_a_rehearsal_to_the_alias(stories: Stories) -> None:
+    done = stories.jobs["promote"]
+    assert {name: job.conclusion for name, job in done.items()} == dict.fromkeys(done, "success"), done["promote"].log
+    champions = [done[job].steps["gate"].outputs["champion-after"] for job in ("evaluate", "promote")]
+    assert champions == ["", "1"]
+    asked = ["log-likelihoods" in done[job].log for job in ("evaluate", "promote")]
+    assert asked == [True, False], "the answers of the evaluation were there: no model was asked twice"
+    assert [json.loads(each["predicate"])["dryRun"] for each in stories.attested] == [False]
+
+
+def test_from_a_sweep_to_a_refusal(stories: Stories) -> None:
+    conclusions = [job.conclusion for job in stories.jobs["block"].values()]
+    assert conclusions == ["success", "failure", "failure"], stories.jobs["block"]["find"].log
+    assert stories.gated["block"].outputs["decision"] == "block"
+    conclusions = [job.conclusion for job in stories.jobs["nothing"].values()]
+    assert conclusions == ["success", "skipped", "skipped"], stories.jobs["nothing"]["find"].log
+
+
+def test_from_the_event_to_a_hold(stories: Stories) -> None:
+    assert stories.gated["hold"].outputs["decision"] == "hold"
+    assert {job.conclusion for job in stories.jobs["hold"].values()} == {"failure"}
+    assert stories.serving == "1"
+
+
 @pytest.fixture
 def registry(tmp_path: Path) -> Bench:
     return Bench(tmp_path, warm_program())
 
 
-def test_from_the_event_to_the_alias(registry: Bench) -> None:
-    """What the relay sends: a version that passes, then one that does not."""
-    payload = {
-        "model": HOSTILE_MODEL,
-        "gate_file": "gate.yaml",
-        "gate_file_digest": "0" * 64,
-        "reason": "r",
-        "attempt": 1,
-    }
+def test_an_event_with_hostile_words(registry: Bench) -> None:
     registry.rules(PASSES)
-    done = registry.workflow("gate-on-new-version.yml", event={"client_payload": {**payload, "version": "1"}})
-    assert [job.conclusion for job in done.values()] == ["success", "success"], done["gate"].log
-    assert registry.serving() == "1"
-    registry.rules(FAILS)
-    done = registry.workflow("gate-on-new-version.yml", event={"client_payload": {**payload, "version": "2"}})
+    hostile = {"version": "$(touch pwned)", "model": "'; touch pwned; '\n::error::x"}
+    done = registry.workflow("gate-on-new-version.yml", event={"client_payload": {**PAYLOAD, **hostile}})
     assert [job.conclusion for job in done.values()] == ["failure", "failure"]
-    assert done["gate"].outputs["decision"] == "block"
-    assert registry.serving() == "1"
-    done = registry.workflow(
-        "gate-on-new-version.yml", event={"client_payload": {**payload, "version": "$(touch pwned)"}}
-    )
-    assert [job.conclusion for job in done.values()] == ["failure", "failure"]
+    assert done["gate"].outputs["decision"] == "error"
     assert registry.traces() == []
-
-
-def test_from_a_rehearsal_to_the_alias(registry: Bench) -> None:
-    registry.rules(PASSES)
-    done = registry.workflow("promote.yml", event={}, inputs={"version": "1"})
-    assert {name: job.conclusion for name, job in done.items()} == dict.fromkeys(done, "success"), done["promote"].log
-    assert registry.serving() == "1"
-    assert "answered" not in done["promote"].log
-    assert [json.loads(each["predicate"])["dryRun"] for each in registry.attested] == [False]
-    registry.rules(FAILS)
-    done = registry.workflow("promote.yml", event={}, inputs={"version": "2"})
-    assert [job.conclusion for job in done.values()] == ["failure", "skipped", "failure"]
-
-
-def test_from_a_sweep_to_the_alias(registry: Bench) -> None:
-    """The newest version asks; then nothing does."""
-    registry.rules(PASSES)
-    done = registry.workflow("gate-ungated.yml", event={})
-    assert [job.conclusion for job in done.values()] == ["success", "success", "success"], done["find"].log
-    assert registry.serving() == "2"
-    done = registry.workflow("gate-ungated.yml", event={})
-    assert [job.conclusion for job in done.values()] == ["success", "skipped", "skipped"], done["find"].log
 
 
 def test_a_gate_file_in_a_pull_request(registry: Bench) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from github_bench import HOSTILE_MODEL, Ran, decided, shared_bench
+from github_bench import HOSTILE_MODEL, RULES, Ran, decided, shared_bench
+from runner_files import outputs_of
 
 from finetune_gate.evaluators.errors import ConfigurationError, EvaluationError
 from finetune_gate.flows.artifacts import artifact_key
@@ -36,10 +41,8 @@ CREATE = f"/api/deployments/{DEPLOYMENT}/create_flow_run"
 def gated_by_worker() -> Ran:
     """A gate whose actor is flow run `RUN`, as the flow itself says it; it holds."""
     bench = shared_bench()
-    gate_file = bench.folder / "worker.yaml"
-    gate_file.write_text((decided("hold").ran.folder / "hold.yaml").read_text() + "seed: 1\n")
-    if bench.gate(gate_file, GITHUB_ACTOR=RUN).status == 2:
-        gate_file.write_text((bench.folder / "hold.yaml").read_text() + "execution: {seed: 1}\n")
+    gate_file = bench.gate_file(*RULES["hold"], name="worker.yaml")
+    gate_file.write_text(gate_file.read_text() + "execution: {seed: 1}\n")
     return bench.gate(gate_file, FINETUNE_GATE_VERSION="1", GITHUB_ACTOR=RUN)
 
 
@@ -153,7 +156,7 @@ def test_latest_is_settled_before_anything_is_started(tmp_path: Path, hub: Hub, 
     with pytest.raises(EvaluationError):
         gated(asked(tmp_path, FINETUNE_GATE_VERSION="latest"), hub, registry, Worker(hub, "Failed"))
     assert created(hub)[0]["parameters"]["version"] == "2"
-    with pytest.raises(ConfigurationError, match="no version '99'"):
+    with pytest.raises(ConfigurationError, match="no version 99"):
         gated(asked(tmp_path, FINETUNE_GATE_VERSION="99"), hub, registry, Worker(hub, "Failed"))
     assert len(created(hub)) == 1
 
@@ -182,7 +185,7 @@ def test_another_s_decision_counts_where_the_flow_names_it(tmp_path: Path, hub: 
     [
         (None, str),
         ("hostile", str),  # a dry run's
-        ("promote", lambda text: text.replace("Record `", "Record `0", 1).replace("`, score", "0`, score", 1)),
+        ("promote", lambda text: re.sub(r"(?m)^Record `[0-9a-f]{12}`", "Record `000000000000`", text)),
         ("promote", lambda text: text.replace("\nRecord `", "\n> Record `")),
         ("promote", lambda text: text.replace("runs:/", "runs:/../")),
     ],
@@ -262,3 +265,27 @@ def test_the_command_tells_it_as_ever(hub: Hub, state: str, status: int, decisio
     if status == 3:
         assert done.outputs["record-digest"] == ran.outputs["record-digest"]
         assert done.file("report").is_file()
+
+
+def test_a_cancelled_job_says_that_the_flow_run_goes_on(tmp_path: Path, hub: Hub) -> None:
+    Worker(hub, "Running")
+    output = tmp_path / "output"
+    settings = {
+        "FINETUNE_GATE_MODEL": HOSTILE_MODEL,
+        "FINETUNE_GATE_VERSION": "1",
+        "FINETUNE_GATE_DEPLOYMENT": "evaluation_gate/gate",
+        "PREFECT_API_URL": f"{hub.url}/api",
+        "MLFLOW_TRACKING_URI": shared_bench().uri,
+        "GITHUB_OUTPUT": str(output),
+    }
+    program = [sys.executable, "-m", "finetune_gate.flows.cli", "github", "gate"]
+    process = subprocess.Popen(program, env=os.environ | settings, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stdout is not None
+    said = next(line for line in process.stdout if "Running after" in line)
+    assert RUN in said
+    process.send_signal(signal.SIGINT)
+    rest = process.stdout.read()
+    assert process.wait(60) == 130
+    assert f"flow run {RUN} goes on" in rest
+    found = outputs_of(output)
+    assert (found["decision"], found["exit-status"]) == ("error", "130")

@@ -164,8 +164,8 @@ def test_what_a_gate_loads_does_not_see_the_files_of_the_step(bench: Bench) -> N
     own = gate_file.read_text().replace("  - perplexity", "  - seen:Kind: {data: holdout}\n  - perplexity", 1)
     gate_file.write_text(own)
     environment = {"PYTHONPATH": str(bench.folder), "GITHUB_ENV": "/nowhere", "GITHUB_TOKEN": "ghs_secret"}
-    done = bench.gate(gate_file, **environment)
-    assert (done.status, done.outputs["decision"]) == (2, "error"), done.log
+    done = bench.command("gate", warm=False, FINETUNE_GATE_GATE_FILE=str(gate_file), **environment)
+    assert (done.status, done.outputs["decision"], done.errors) == (2, "error", ""), done.log
     assert {one.name for one in done.commands} == {"add-mask", "error"}
     assert (bench.folder / "seen.txt").read_text() == ""
 

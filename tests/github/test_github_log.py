@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runner_files import Command, commands_of
@@ -109,20 +108,20 @@ def test_secrets_are_masked_where_a_runner_hides_the_mask() -> None:
     assert masks({**environ, "GITHUB_ACTIONS": ""}) == []
 
 
-@pytest.mark.parametrize("foreign", ["::error::x", "##[error]x", "  ::add-mask::y", "no line end ::"])
-def test_no_command_gets_through_while_they_are_held_off(foreign: str) -> None:
+def test_no_command_gets_through_while_they_are_held_off() -> None:
+    foreign = ["::error::x", "##[error]x", "  ::add-mask::y", "no end of line ::", "::stop-commands::x", "::x::"]
     script = (
         "import sys\n"
         "from finetune_gate.flows.github.log_commands import commands_held_off, one_stream, say\n"
         "with one_stream():\n"
-        "    with commands_held_off():\n"
-        "        print('::set-output name=a::b')\n"
-        "        print(sys.argv[1], file=sys.stderr)\n"
-        "        print('::stop-commands::x'); print('::x::')\n"
-        "        print(sys.argv[1], end='')\n"
-        "    say(['::notice::after'])\n"
+        "    for line in sys.argv[1:]:\n"
+        "        with commands_held_off():\n"
+        "            print('::set-output name=a::b')\n"
+        "            print(line, file=sys.stderr)\n"
+        "            print(line, end='')\n"
+        "        say(['::notice::after'])\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, foreign], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", script, *foreign], capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    assert commands_of(done.stdout) == [Command("notice", {}, "after")]
-    assert foreign in done.stdout
+    assert commands_of(done.stdout) == [Command("notice", {}, "after")] * len(foreign)
+    assert all(done.stdout.count(f"{line}\n") >= 2 for line in foreign)

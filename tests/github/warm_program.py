@@ -13,6 +13,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import gc
 import json
 import os
 import shutil
@@ -102,6 +103,8 @@ def _serve(root: Path, ready: int) -> Never:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(root / "socket"))
     listening.listen()
+    gc.collect()
+    gc.freeze()  # what forks share stays shared
     with os.fdopen(ready, "w") as told:
         told.write("ready\n")
     while True:

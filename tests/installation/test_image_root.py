@@ -76,7 +76,7 @@ def test_a_build_copies_what_the_context_holds(project: Path) -> None:
 def test_what_is_kept_of_a_build(project: Path) -> None:
     image, _ = built(project)
     assert (image.folder, image.volumes, image.user) == ("/state", ["/state"], "10001:10002")
-    assert (image.entrypoint, image.command, image.health) == (["tini", "--"], ["doctor"], ["healthy"])
+    assert (image.entrypoint, image.command) == (["tini", "--"], ["doctor"])
     assert image.environment.keys() == {"PATH"}
 
 

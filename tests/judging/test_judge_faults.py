@@ -52,7 +52,8 @@ def test_many_faults_promote_nothing_that_is_worse_and_block_nothing_that_is_bet
         assert all(rule.outcome == "unmeasured" for rule in (*better.rules, *worse.rules))
         assert court.champion() is None
     for record in (better, worse):
-        assert record.run.seconds["answer"] <= PATIENCE_S + CALL_SECONDS + 10, "the budget, what was in flight, and the rest"
+        # the budget, what was in flight, and the rest
+        assert record.run.seconds["answer"] <= PATIENCE_S + CALL_SECONDS + 10
 
 
 @pytest.mark.parametrize("kind", FAULTS)

@@ -14,7 +14,7 @@ from finetune_gate.gate.sandbox.protocol import Cell, Ending, Limits
 
 
 class Bare:
-    """A plain process in ``folder``, with a file and a variable of this process handed down."""
+    """A plain process in ``folder``, with the environment and an open file of this process handed down."""
 
     name = "bare"
 
@@ -26,21 +26,18 @@ class Bare:
 
     def start(self, program: str, limits: Limits) -> Cell:
         to_inside, from_inside = os.pipe(), os.pipe()
-        with tempfile.TemporaryFile() as handed_down:
+        with tempfile.TemporaryFile() as handed_down, (self._folder / "complaints").open("wb") as complaints:
             process = subprocess.Popen(
                 [sys.executable, "-I", "-S", "-c", program],
                 stdin=to_inside[0],
                 stdout=from_inside[1],
+                stderr=complaints,
                 cwd=self._folder,
-                pass_fds=(handed_down.fileno(), *_directory(self._folder)),
+                pass_fds=(handed_down.fileno(),),
             )
         for descriptor in (to_inside[0], from_inside[1]):
             os.close(descriptor)
         return PipedCell(Channel(from_inside[0], to_inside[1], limits.message_bytes), _Plain(process))
-
-
-def _directory(folder: Path) -> tuple[int]:
-    return (os.open(folder, os.O_RDONLY),)
 
 
 class _Plain:

@@ -6,7 +6,7 @@ import pytest
 from right_programs import RIGHT
 
 from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution, Failed
-from finetune_gate.gate.sandbox.bubblewrap import Bubblewrap
+from finetune_gate.gate.sandbox.choosing import Unavailable, choose
 from finetune_gate.gate.sandbox.running import Trials
 
 DOUBLED = CodeTask(entry_point="solve", calls=(("[2]", "4"),))
@@ -14,10 +14,10 @@ DOUBLED = CodeTask(entry_point="solve", calls=(("[2]", "4"),))
 
 @pytest.fixture(scope="module")
 def trials() -> Trials:
-    missing = Bubblewrap().missing()
-    if missing is not None:
-        pytest.skip(missing)
-    return Trials(Bubblewrap(), 1)
+    backend = choose("bwrap")
+    if isinstance(backend, Unavailable):
+        pytest.skip(backend.reason)
+    return Trials(backend, 1)
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -95,6 +95,10 @@ USELESS: dict[str, tuple[CodeTask, str]] = {
     "a function as argument, hidden": (
         _tests("try:\n    solve(len)\nexcept BaseException:\n    pass", ""), "the tests give the program an object of",
     ),
+    "tests that disturb their own channel": (
+        _tests("import os\nfor fd in range(3, 20):\n    try:\n        os.write(fd, b'\\0\\0\\0\\x02{}')\n"
+               "    except OSError:\n        pass\nassert solve(1) == 2", ""), "what cannot be said to a program",
+    ),
     "tests that run text": (_tests("assert eval(solve(1)) == 2", ""), "the tests use 'eval'"),
     "a name that is the program's": (_tests("assert close(solve(1), 2)", ""), "the tests use 'close'"),
 }  # fmt: skip
@@ -114,6 +118,25 @@ def test_a_helper_of_the_program_is_not_what_it_is_tested_by(trials: Trials) -> 
                   "def solve(n): return 2 * n")  # fmt: skip
     program = "def close(a, b): return True\ndef solve(n): return 0"
     assert trials.execute(ExecuteRequest(program, task)) == Execution("failed", "AssertionError")
+
+
+@pytest.mark.parametrize("error", ["StopIteration", "StopAsyncIteration", "GeneratorExit", "SystemExit"])
+def test_an_exception_that_ends_loops_does_not_end_the_tests(trials: Trials, error: str) -> None:
+    task = _tests("assert all(map(lambda n: solve(n) == 2 * n, [1, 2, 3]))")
+    found = trials.execute(ExecuteRequest(f"def solve(n): raise {error}", task))
+    assert found == Execution("failed", error)
+
+
+def test_a_program_is_not_made_right_by_what_it_does_to_its_arguments(trials: Trials) -> None:
+    task = _tests("values = [2, 1]\nassert solve(values) == sorted(values)", "def solve(values): return sorted(values)")
+    changing = {"values.sort()": "passed", "values.clear()": "failed"}
+    for change, outcome in changing.items():
+        found = trials.execute(ExecuteRequest(f"def solve(values):\n    {change}\n    return values", task))
+        assert isinstance(found, Execution)
+        assert found.outcome == outcome
+    kept = _tests("values = [2, 1]\nassert solve(values) == [1, 2] and values == [2, 1]", task.reference)
+    found = trials.execute(ExecuteRequest("def solve(values):\n    values.sort()\n    return values", kept))
+    assert found == Execution("failed", "AssertionError")
 
 
 def test_all_ways_of_one_task_must_be_passed(trials: Trials) -> None:

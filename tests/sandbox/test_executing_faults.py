@@ -56,7 +56,7 @@ _, number, name, given, keywords = hear()
 
 def _attempt(instead: str, seconds: float = 20.0) -> Execution:
     with WarmCells(PlainProcesses(instead), ahead=0) as cells:
-        return attempt("", TASK, seconds, lambda: cells.take(Limits()))[0]
+        return attempt("", TASK, seconds, lambda: cells.take(Limits())).execution
 
 
 ANSWERS: dict[str, str] = {
@@ -231,7 +231,8 @@ def test_no_cell_is_used_twice_and_none_is_left() -> None:
     assert trials.execute(ExecuteRequest(RIGHT_ONE, tests)) == PASSED
     assert backend.started == 3 * (len(CONTROLS) + 1) + 4  # which is known by now
     answers: list[object] = []
-    trials.execute_all([ExecuteRequest(RIGHT_ONE, TASK)] * 5, lambda _, answer: answers.append(answer))
+    requests = [ExecuteRequest(RIGHT_ONE, TASK, memory_mib=mib) for mib in (512, 512, 256, 512, 128)]
+    trials.execute_all(requests, lambda _, answer: answers.append(answer))
     assert answers == [PASSED] * 5
     assert backend.open == 0
 

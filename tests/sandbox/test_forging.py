@@ -8,7 +8,7 @@ import pytest
 from forging_programs import FORGING, FORGING_SCRIPTS, SCRIPT_TASK, TASK
 
 from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution
-from finetune_gate.gate.sandbox.bubblewrap import Bubblewrap
+from finetune_gate.gate.sandbox.choosing import Unavailable, choose
 from finetune_gate.gate.sandbox.running import Trials
 
 WAYS = {"calls": replace(TASK, test=""), "test": replace(TASK, calls=()), "dialogues": SCRIPT_TASK}
@@ -16,14 +16,14 @@ WAYS = {"calls": replace(TASK, test=""), "test": replace(TASK, calls=()), "dialo
 
 @pytest.fixture(scope="module")
 def trials() -> Trials:
-    missing = Bubblewrap().missing()
-    if missing is not None:
-        pytest.skip(missing)
-    return Trials(Bubblewrap(), 1)
+    backend = choose("bwrap")
+    if isinstance(backend, Unavailable):
+        pytest.skip(backend.reason)
+    return Trials(backend, 1)
 
 
-def _outcome(trials: Trials, program: str, task: CodeTask) -> Execution:
-    found = trials.execute(ExecuteRequest(program, task, seconds=2.0, times_reference=1.0, memory_mib=256))
+def _outcome(trials: Trials, program: str, task: CodeTask, seconds: float = 1.0) -> Execution:
+    found = trials.execute(ExecuteRequest(program, task, seconds, times_reference=1.0, memory_mib=256))
     assert isinstance(found, Execution), found
     return found
 
@@ -41,7 +41,7 @@ def test_a_forging_script_does_not_pass(trials: Trials, name: str) -> None:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_what_they_forge_can_be_done(trials: Trials, way: str) -> None:
-    assert _outcome(trials, WAYS[way].reference, WAYS[way]) == Execution("passed")
+    assert _outcome(trials, WAYS[way].reference, WAYS[way], seconds=20.0) == Execution("passed")
 
 
 def test_the_corpus_is_large_enough() -> None:

@@ -16,6 +16,7 @@ from bare import Bare
 from engine import IMAGE, NO_ENGINE
 
 import finetune_gate.gate.sandbox as sandbox_package
+from finetune_gate.gate.sandbox import choosing
 from finetune_gate.gate.sandbox.bubblewrap import Bubblewrap
 from finetune_gate.gate.sandbox.choosing import Unavailable, choose, first_that_contains
 from finetune_gate.gate.sandbox.containers import Containers
@@ -199,7 +200,8 @@ def test_what_contains_every_probe_is_chosen() -> None:
     assert choose("auto") is chosen
 
 
-def test_what_lets_a_probe_out_is_refused_by_name(tmp_path: Path, bare: Found) -> None:
+def test_what_lets_a_probe_out_is_refused_by_name(tmp_path: Path, bare: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choosing, "self_test", lambda backend: bare)  # which takes seconds where nothing ends it
     refused = first_that_contains([Bare(tmp_path)])
     assert isinstance(refused, Unavailable)
     assert f"of {len(bare.tried)} probes got out" in refused.reason

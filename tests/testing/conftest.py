@@ -1,4 +1,4 @@
-"""A registry of tiny models, and pytest in a process of its own to gate them with."""
+"""Aids of other folders: models to gate, records to show."""
 
 from __future__ import annotations
 
@@ -6,3 +6,4 @@ import sys
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent / "flows"))
+sys.path.append(str(Path(__file__).parent.parent / "reports"))

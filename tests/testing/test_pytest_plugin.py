@@ -13,20 +13,19 @@ from pathlib import Path
 import pytest
 from workshop import MODEL, PASSES, Workshop, open_workshop
 
+from finetune_gate.testing import Gated
+
 BLOCKS = "{metric: perplexity.bits_per_byte, max: 0.01}"
 
 PLUGIN = ("-p", "finetune_gate.testing.plugin")
 
 TESTS = """
-import warnings
-from pathlib import Path
-
 import pytest
 from finetune_gate.testing import ConfigurationError, EvaluationError
 
 
 def test_may_go_live(gate):
-    found = gate("gate.yaml", version="1")
+    found = gate("gate.yaml", version="1", model="tiny-router")
     assert found.decision == "promote"
     assert found.rules == {"perplexity.bits_per_byte <= 40": "passed"}
     assert found.reason == found.record.sentence
@@ -36,10 +35,6 @@ def test_may_go_live(gate):
 
 def test_is_blocked(gate):
     assert gate("strict.yaml", version="2").decision == "promote"
-
-
-def test_a_rule_by_itself(gate):
-    assert gate("strict.yaml", version="2").rules["perplexity.bits_per_byte <= 0.01"] == "passed"
 
 
 def test_no_such_version(gate):
@@ -59,7 +54,6 @@ def test_no_server(gate):
 def test_another_model_is_refused(gate):
     with pytest.raises(ConfigurationError):
         gate("gate.yaml", version="1", model="another")
-    assert gate("gate.yaml", version="1", model="tiny-router").decision == "promote"
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +63,10 @@ def decided(gate):
 
 def test_shared_first(decided):
     assert decided.decision != "promote"
+
+
+def test_a_rule_by_itself(decided):
+    assert decided.rules["perplexity.bits_per_byte <= 0.01"] == "passed"
 
 
 def test_shared_later(decided):
@@ -233,6 +231,16 @@ def test_who_gates_nothing_loads_nothing(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     ended = run_pytest(tmp_path)
     assert ended.cases == {"test_it": "passed"}, ended.output
+
+
+def test_what_others_wrote_does_not_act_on_whoever_reads_the_test_report() -> None:
+    from sample_records import hostile_record
+
+    gated = Gated(hostile_record(), Path("out"))
+    shown = "\n".join([repr(gated), gated.title(), *gated.summary(), gated.rendered()])
+    assert [one for one in shown if not one.isprintable() and one != "\n"] == []
+    assert "\\x1b[31mred" in shown
+    assert "\n" not in gated.title()
 
 
 def test_it_is_registered_once_under_its_name() -> None:
