@@ -49,7 +49,7 @@ class Cell(Protocol):
 
     def receive(self, deadline: float) -> bytes:
         """The next message, as the process framed it (four bytes of length, big-endian, then so many). Hostile. Raises
-        CellError."""
+        CellError; after one of the kind ``deadline`` it may be called again."""
         ...
 
     def close(self) -> Ending:

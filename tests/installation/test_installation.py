@@ -84,14 +84,21 @@ class House:
         runs = self.client().search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'")
         return sorted(run.data.tags["finetune_gate.version"] for run in runs)
 
-    def asked(self) -> dict[str, str]:
-        """What made Prefect's flow runs, by version."""
+    def asked(self, within_s: float = 300.0) -> dict[str, str]:
+        """What made Prefect's flow runs, by version, once all have ended: tags are written before a run is done."""
+        until = time.monotonic() + within_s
+        while {run["state_type"] for run in self._runs()} != {"COMPLETED"}:
+            assert time.monotonic() < until, self.here.log("worker")[-6000:]
+            time.sleep(2)
+        runs = self._runs()
+        assert len({run["parameters"]["version"] for run in runs}) == len(runs), "a version was started twice"
+        return {run["parameters"]["version"]: run["parameters"]["trigger"] for run in runs}
+
+    def _runs(self) -> list[Any]:
         reply = ask_prefect(self.prefect, "/flow_runs/filter", 30, headers=self.credentials, body={"limit": 200})
         assert isinstance(reply, Reply)
         runs: Any = reply.json()
-        assert len({run["parameters"]["version"] for run in runs}) == len(runs), "a version was started twice"
-        assert {run["state_type"] for run in runs} == {"COMPLETED"}
-        return {run["parameters"]["version"]: run["parameters"]["trigger"] for run in runs}
+        return list(runs)
 
     def demo(self) -> None:
         status = self.here.run("demo")
