@@ -19,7 +19,7 @@ from pathlib import Path
 
 from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution
 from finetune_gate.gate.sandbox.choosing import Unavailable, choose
-from finetune_gate.gate.sandbox.running import Trials
+from finetune_gate.gate.sandbox.trials.running import Trials
 
 from .table import update
 

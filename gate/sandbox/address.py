@@ -27,7 +27,7 @@ def sandbox_at(text: str) -> Sandbox | None:
     wrongly."""
     if not text.startswith("sandbox:"):
         return None
-    from .executing import VERSION
+    from .trials.executing import VERSION
 
     found = _ADDRESS.fullmatch(text)
     backend, image = found.groups() if found else (None, None)
@@ -44,7 +44,7 @@ def sandbox_at(text: str) -> Sandbox | None:
 
 def _python() -> str:
     """The version of the Python that programs are run by where they are run on this machine itself."""
-    from .interpreters import interpreter_for
+    from .backends.interpreters import interpreter_for
 
     found = interpreter_for(hasattr(os, "geteuid") and os.geteuid() == 0)
     return found.version if found else "none"

@@ -15,10 +15,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, Literal
 
-from .bubblewrap import Bubblewrap
-from .containers import Containers
+from .backends.bubblewrap import Bubblewrap
+from .backends.containers import Containers
+from .probes.self_test import self_test
 from .protocol import Backend
-from .self_test import self_test
 
 Wanted = Literal["auto", "bwrap", "docker"]
 

@@ -31,7 +31,7 @@ from .choosing import Unavailable, choose
 if TYPE_CHECKING:
     from ..budget import Purse
     from .protocol import Backend
-    from .running import Trials
+    from .trials.running import Trials
 
 _AT_ONCE: Final = 64
 """Programs that are begun together where the time of asking judges is limited: it is looked at between them."""
@@ -119,7 +119,7 @@ class SandboxModel:
         """Nothing is held between questions."""
 
     def _begin(self) -> Trials | Unavailable:
-        from .running import Trials
+        from .trials.running import Trials
 
         found = self._find(self._source)
         return found if isinstance(found, Unavailable) else Trials(found)

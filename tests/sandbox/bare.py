@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from finetune_gate.gate.sandbox.cells import Channel, PipedCell
+from finetune_gate.gate.sandbox.backends.cells import Channel, PipedCell
 from finetune_gate.gate.sandbox.protocol import Cell, Ending, Limits
 
 

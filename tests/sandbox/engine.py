@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from finetune_gate.gate.sandbox.containers import Containers
+from finetune_gate.gate.sandbox.backends.containers import Containers
 
 IMAGE = os.environ.get("FINETUNE_GATE_TEST_IMAGE")
 NO_ENGINE = Containers(IMAGE).missing() if IMAGE else "FINETUNE_GATE_TEST_IMAGE names no image to try containers with"

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from finetune_gate.gate.sandbox.cells import Channel, PipedCell
+from finetune_gate.gate.sandbox.backends.cells import Channel, PipedCell
 from finetune_gate.gate.sandbox.protocol import Cell, Ending, Limits
 
 

@@ -7,7 +7,7 @@ from right_programs import RIGHT
 
 from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution, Failed
 from finetune_gate.gate.sandbox.choosing import Unavailable, choose
-from finetune_gate.gate.sandbox.running import Trials
+from finetune_gate.gate.sandbox.trials.running import Trials
 
 DOUBLED = CodeTask(entry_point="solve", calls=(("[2]", "4"),))
 

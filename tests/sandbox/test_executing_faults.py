@@ -11,13 +11,13 @@ from plain_cell import PlainProcesses
 from right_programs import RIGHT
 
 from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution, Failed
-from finetune_gate.gate.sandbox.controls import CONTROLS, TASKS, fault
-from finetune_gate.gate.sandbox.encoding import encode
-from finetune_gate.gate.sandbox.executing import Kind, attempt
 from finetune_gate.gate.sandbox.protocol import Backend, Cell, Ending, Limits
-from finetune_gate.gate.sandbox.relay import SandboxFault
-from finetune_gate.gate.sandbox.running import Trials, execute, execute_all
-from finetune_gate.gate.sandbox.warm import WarmCells
+from finetune_gate.gate.sandbox.trials.controls import CONTROLS, TASKS, fault
+from finetune_gate.gate.sandbox.trials.encoding import encode
+from finetune_gate.gate.sandbox.trials.executing import Kind, attempt
+from finetune_gate.gate.sandbox.trials.relay import SandboxFault
+from finetune_gate.gate.sandbox.trials.running import Trials, execute, execute_all
+from finetune_gate.gate.sandbox.trials.warm import WarmCells
 
 TASK = CodeTask("solve", calls=(("[[1, 2], {}]", "[2, 4]"), ("[[], {}]", "[]")))
 RIGHT_ONE = "def solve(values, names): return [2 * value for value in values]"

@@ -9,7 +9,7 @@ from forging_programs import FORGING, FORGING_SCRIPTS, SCRIPT_TASK, TASK
 
 from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution
 from finetune_gate.gate.sandbox.choosing import Unavailable, choose
-from finetune_gate.gate.sandbox.running import Trials
+from finetune_gate.gate.sandbox.trials.running import Trials
 
 WAYS = {"calls": replace(TASK, test=""), "test": replace(TASK, calls=()), "dialogues": SCRIPT_TASK}
 

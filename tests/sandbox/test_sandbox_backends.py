@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from engine import IMAGE, NO_ENGINE
 
-from finetune_gate.gate.sandbox.bubblewrap import Bubblewrap
-from finetune_gate.gate.sandbox.containers import Containers
-from finetune_gate.gate.sandbox.interpreters import interpreter_for
+from finetune_gate.gate.sandbox.backends.bubblewrap import Bubblewrap
+from finetune_gate.gate.sandbox.backends.containers import Containers
+from finetune_gate.gate.sandbox.backends.interpreters import interpreter_for
 from finetune_gate.gate.sandbox.protocol import Backend, Cell, CellError, Limits
 
 SMALL = Limits(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from finetune_gate.gate.sandbox import containers
-from finetune_gate.gate.sandbox.containers import Containers, container_options
+from finetune_gate.gate.sandbox.backends import containers
+from finetune_gate.gate.sandbox.backends.containers import Containers, container_options
+from finetune_gate.gate.sandbox.backends.seccomp import filter_for
 from finetune_gate.gate.sandbox.protocol import Limits
-from finetune_gate.gate.sandbox.seccomp import filter_for
 
 
 @pytest.mark.parametrize(

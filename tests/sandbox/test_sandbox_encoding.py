@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from finetune_gate.gate.sandbox.encoding import DEPTH, VALUES, Unplain, decode, encode, pack, unpack
+from finetune_gate.gate.sandbox.trials.encoding import DEPTH, VALUES, Unplain, decode, encode, pack, unpack
 
 NUMBERS = some.booleans() | some.integers() | some.floats() | some.complex_numbers()
 HASHABLE = some.recursive(

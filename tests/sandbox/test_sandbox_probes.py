@@ -15,15 +15,15 @@ import pytest
 from bare import Bare
 from engine import IMAGE, NO_ENGINE
 
-import finetune_gate.gate.sandbox as sandbox_package
+import finetune_gate.gate.sandbox.probes as sandbox_probes
 from finetune_gate.gate.sandbox import choosing
-from finetune_gate.gate.sandbox.bubblewrap import Bubblewrap
+from finetune_gate.gate.sandbox.backends.bubblewrap import Bubblewrap
+from finetune_gate.gate.sandbox.backends.containers import Containers
+from finetune_gate.gate.sandbox.backends.interpreters import interpreter_for
 from finetune_gate.gate.sandbox.choosing import Unavailable, choose, first_that_contains
-from finetune_gate.gate.sandbox.containers import Containers
-from finetune_gate.gate.sandbox.interpreters import interpreter_for
-from finetune_gate.gate.sandbox.self_test import Found, self_test
+from finetune_gate.gate.sandbox.probes.self_test import Found, self_test
 
-SOURCES = Path(str(sandbox_package.__file__)).parent
+SOURCES = Path(str(sandbox_probes.__file__)).parent
 PROBES = sorted(
     name
     for path in SOURCES.glob("*_probes.py")

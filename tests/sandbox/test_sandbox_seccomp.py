@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from finetune_gate.gate.sandbox import seccomp
+from finetune_gate.gate.sandbox.backends import seccomp
 
 X86_64, AARCH64, I386, ARM = 0xC000003E, 0xC00000B7, 0x40000003, 0x40000028
 ARCHITECTURES = {"x86_64": X86_64, "aarch64": AARCH64}

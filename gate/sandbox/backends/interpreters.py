@@ -15,6 +15,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from .launching import OPTIONS
+
 UNPRIVILEGED: Final = 65534
 """The user and group that a sandbox runs as: nobody's."""
 
@@ -58,7 +60,7 @@ class Interpreter:
         return [*arguments, "--ro-bind-try", "/usr/share/zoneinfo", "/usr/share/zoneinfo"]
 
     def command(self) -> list[str]:
-        return [f"{_INSIDE}/bin/python{self.version}", "-I", "-S", "-X", "utf8"]
+        return [f"{_INSIDE}/bin/python{self.version}", *OPTIONS]
 
 
 @lru_cache(maxsize=2)

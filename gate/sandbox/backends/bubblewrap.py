@@ -21,11 +21,11 @@ import subprocess
 import sys
 from typing import Final
 
+from ..protocol import Cell, Ending, Limits
 from .cells import Channel, PipedCell
 from .interpreters import UNPRIVILEGED, Interpreter, interpreter_for
-from .launching import LAUNCHER, ONE_ARENA
+from .launching import ENVIRONMENT, LAUNCHER
 from .process_tree import ProcessTree
-from .protocol import Cell, Ending, Limits
 from .seccomp import filter_for
 
 _DEVICES: Final = ("null", "zero", "full", "random", "urandom")
@@ -209,7 +209,8 @@ def _command(interpreter: Interpreter, limits: Limits, calls: int, status: int) 
         *("--uid", str(UNPRIVILEGED), "--gid", str(UNPRIVILEGED)),
         *("--hostname", "sandbox"),
         "--clearenv",
-        *("--setenv", "HOME", "/tmp", "--setenv", "LD_LIBRARY_PATH", "/python/lib", "--setenv", *ONE_ARENA),
+        *("--setenv", "HOME", "/tmp", "--setenv", "LD_LIBRARY_PATH", "/python/lib"),
+        *(argument for setting in ENVIRONMENT.items() for argument in ("--setenv", *setting)),
         *interpreter.binds(),
         *devices,
         *("--size", str(limits.disk_bytes), "--tmpfs", "/tmp"),

@@ -24,8 +24,8 @@ from typing import Any, Final, Literal, NoReturn, cast
 
 from finetune_gate.evaluators.asking import CodeTask, Execution
 
+from ..protocol import Cell
 from .encoding import Unplain
-from .protocol import Cell
 from .relay import OUT_OF_MEMORY_STATUS, PRINTED_BYTES, Over, Program, Raised, Scripts, Suite, Unusable
 
 VERSION: Final = "1"

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from .protocol import Limits
+from ..protocol import Limits
 
 _ORDINARY: Final = frozenset({"PATH", "HOME", "PWD", "LANG", "LC_ALL", "LC_CTYPE", "HOSTNAME", "TERM", "SHLVL", "USER"})
 _TELLING: Final = 6

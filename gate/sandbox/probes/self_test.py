@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-from .protocol import Backend, Cell, CellError, Limits
+from ..protocol import Backend, Cell, CellError, Limits
 from .surroundings import Surroundings
 
 SMALL: Final = Limits(memory_bytes=160 << 20, disk_bytes=4 << 20, processes=12, open_files=48, cpu_seconds=10)

@@ -20,9 +20,9 @@ from typing import Final, Generic, TypeVar
 
 from finetune_gate.evaluators.asking import CodeTask, ExecuteRequest, Execution, Failed
 
+from ..protocol import Backend, Cell, Limits
 from .controls import fault
 from .executing import Attempt, Kind, attempt, kinds
-from .protocol import Backend, Cell, Limits
 from .relay import SandboxFault, Unusable
 from .warm import WarmCells
 

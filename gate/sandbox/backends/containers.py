@@ -20,10 +20,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from ..protocol import Cell, Ending, Limits
 from .cells import Channel, PipedCell
 from .interpreters import UNPRIVILEGED
-from .launching import LAUNCHER, ONE_ARENA
-from .protocol import Cell, Ending, Limits
+from .launching import ENVIRONMENT, LAUNCHER, OPTIONS
 from .seccomp import filter_for
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def container_options(limits: Limits, gvisor: bool) -> dict[str, Any]:
     owner = f"uid={UNPRIVILEGED},gid={UNPRIVILEGED}"
     options: dict[str, Any] = {
         "entrypoint": ["python3"],
-        "command": ["-I", "-S", "-X", "utf8", "-c", LAUNCHER],
+        "command": [*OPTIONS, "-c", LAUNCHER],
         "stdin_open": True,
         "network_mode": "none",
         "user": f"{UNPRIVILEGED}:{UNPRIVILEGED}",
@@ -135,7 +135,7 @@ def container_options(limits: Limits, gvisor: bool) -> dict[str, Any]:
         "pids_limit": limits.processes + _OWN_PROCESSES,
         "nano_cpus": 10**9,
         "ipc_mode": "none",
-        "environment": dict([ONE_ARENA]),
+        "environment": dict(ENVIRONMENT),
         "ulimits": [
             ulimit("nofile", limits.open_files),
             ulimit("fsize", limits.disk_bytes),

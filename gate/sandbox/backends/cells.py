@@ -15,8 +15,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self
 
+from ..protocol import CellError, Ending
 from .launching import LAUNCH_SECONDS, READY
-from .protocol import CellError, Ending
 
 _LOOK_EVERY_SECONDS: Final = 0.05
 _READ_AT_ONCE: Final = 1 << 16

@@ -20,8 +20,8 @@ from typing import Any, Final, cast
 
 from finetune_gate.evaluators.asking import Execution
 
+from ..protocol import Cell, CellError
 from .encoding import Unplain, decode, encode, pack, unpack
-from .protocol import Cell, CellError
 
 RELAYED: Final = frozenset(
     name for name, kind in vars(builtins).items()

@@ -13,10 +13,17 @@ READY: Final = b"ready"
 LAUNCH_SECONDS: Final = 30.0
 """How long a sandbox may take until it is ready. It does not count for the program."""
 
-ONE_ARENA: Final = ("MALLOC_ARENA_MAX", "1")
-"""A variable of the C library: otherwise it sets aside 64 MiB of addresses for each thread, which count as used."""
+ENVIRONMENT: Final = {"MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0"}
+"""All that is in the environment, but for where things are. One arena: otherwise the C library sets aside 64 MiB of
+addresses for each thread, which count as used. One seed: sets of texts are in the same order in every run, and so is
+what a program makes of it."""
+
+OPTIONS: Final = ("-s", "-S", "-X", "utf8")
+"""Of Python. Not ``-I``: it would not read the seed."""
 
 LAUNCHER: Final = r"""
+import sys
+sys.path[:] = [folder for folder in sys.path if folder]
 import os
 
 def _take(count):
@@ -87,6 +94,7 @@ def _begin():
     return compile(_message(), "<program>", "exec")
 
 _program = _begin()
+del sys
 for _name in ("_take", "_message", "_say", "_become_first_process", "_filter_calls", "_begin", "_name"):
     del globals()[_name]
 exec(globals().pop("_program"), globals())

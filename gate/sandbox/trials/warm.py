@@ -16,7 +16,7 @@ from threading import Event, Lock
 from types import TracebackType
 from typing import Final, Self
 
-from .protocol import Backend, Cell, CellError, Ending, Limits
+from ..protocol import Backend, Cell, CellError, Ending, Limits
 from .relay import SandboxFault, Stopped, greeted
 from .shipping import WORKER
 

@@ -1,0 +1,1 @@
+"""Ways to keep a process in: namespaces made by bubblewrap, and containers of Docker."""
