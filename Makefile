@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 FOLDERS := $(shell find evaluators gate flows -type d -not -name __pycache__)
 
-.PHONY: demo test long-tests ledger-tests mutation-tests benchmarks error-rates docs cli-reference screenshots lint types architecture check-all format clean
+.PHONY: demo test long-tests ledger-tests mutation-tests benchmarks error-rates image-root docs cli-reference screenshots lint types architecture check-all format clean
 
 $(VENV)/.packages: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -47,6 +47,9 @@ benchmarks: $(VENV)/.project  ## measure against lm-evaluation-harness, a naive 
 error-rates: $(VENV)/.project  ## how often the gate errs, in made worlds, and how long its statistics take; half an hour
 	$(BIN)/python -m benchmarks.decisions --update-docs $(ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.resampling --update-readme
+
+image-root: $(VENV)/.project  ## the image's own steps without an engine, and the image tried; as root, some minutes and 5 GB
+	$(BIN)/python docker/build_root.py $(ARGS)
 
 docs: $(VENV)/.project  ## the site of the docs, in build/site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \

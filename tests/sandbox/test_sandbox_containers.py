@@ -45,7 +45,7 @@ def test_what_a_container_is_given() -> None:
     ulimits = {limit["Name"]: (limit["Soft"], limit["Hard"]) for limit in options.pop("ulimits")}
     assert ulimits == {"nofile": (64, 64), "fsize": (64 << 20, 64 << 20), "core": (0, 0), "msgqueue": (0, 0)}
     assert options.pop("log_config")["Type"] == "none"
-    assert options.pop("command")[:5] == ["-I", "-S", "-X", "utf8", "-c"]
+    assert options.pop("command")[:5] == ["-s", "-S", "-X", "utf8", "-c"]
     assert options == {
         "entrypoint": ["python3"],
         "stdin_open": True,
@@ -61,7 +61,7 @@ def test_what_a_container_is_given() -> None:
         "pids_limit": 33,
         "nano_cpus": 10**9,
         "ipc_mode": "none",
-        "environment": {"MALLOC_ARENA_MAX": "1"},
+        "environment": {"MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0"},
         "hostname": "sandbox",
         "oom_score_adj": 1000,
         "labels": {"finetune-gate.sandbox": ""},

@@ -108,7 +108,7 @@ def bubblewrap() -> Found:
 
 @pytest.fixture(scope="module")
 def bubblewrap_of_a_plain_user(readable_copy: Path) -> dict[str, object]:
-    return in_a_plain_users_process(readable_copy, "Bubblewrap()", "bubblewrap")
+    return in_a_plain_users_process(readable_copy, "Bubblewrap()", "backends.bubblewrap")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def readable_copy() -> Iterator[Path]:
     """The package of sandboxes where everybody can read it: a checkout may lie in a home folder."""
     folder = Path(tempfile.mkdtemp(prefix="finetune-gate-copy-"))
     folder.chmod(0o755)
-    shutil.copytree(SOURCES, folder / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(SOURCES.parent, folder / "sandbox", ignore=shutil.ignore_patterns("__pycache__"))
     yield folder
     shutil.rmtree(folder)
 
@@ -133,7 +133,7 @@ def in_a_plain_users_process(folder: Path, backend: str, module: str) -> dict[st
         pytest.skip("no Python here can be read by a plain user")
     program = (
         f"import json, sys; sys.path.insert(0, {str(folder)!r})\n"
-        f"from sandbox.{module} import *; from sandbox.self_test import self_test\n"
+        f"from sandbox.{module} import *; from sandbox.probes.self_test import self_test\n"
         f"found = self_test({backend})\n"
         "print(json.dumps({'tried': sorted(found.tried), 'breaches': found.breaches}))\n"
     )
