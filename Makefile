@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 FOLDERS := $(shell find evaluators gate flows -type d -not -name __pycache__)
 
-.PHONY: demo test long-tests ledger-tests mutation-tests benchmarks error-rates image-root docs cli-reference screenshots lint types architecture check-all format clean
+.PHONY: demo test long-tests ledger-tests mutation-tests benchmarks error-rates installation-test image-root docs cli-reference screenshots lint types architecture check-all format clean
 
 $(VENV)/.packages: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,11 +28,11 @@ test: $(VENV)/.project  ## every test
 
 long-tests: $(VENV)/.project  ## the parts of the tests that take long: every kill point, every byte of a cut store, every fault of MLflow
 	FINETUNE_GATE_LONG_TESTS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/answers tests/attesting tests/clusters tests/flows/test_changed_files.py \
-		tests/flows/test_deployments.py tests/flows/test_killed.py tests/flows/test_killed_plan.py tests/flows/test_outage.py tests/receiver
+		tests/flows/test_deployments.py tests/flows/test_killed.py tests/flows/test_killed_plan.py tests/flows/test_outage.py tests/github tests/receiver \
+		tests/testing
 
 ledger-tests: $(VENV)/.project  ## many gates of one model at once, some killed; on SQLite, and on PostgreSQL's own programs
 	$(BIN)/python tests/registry/ledger_storm.py --gates 32 --kills 10 --rounds 20
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check psycopg2-binary
 	$(BIN)/python tests/registry/ledger_storm.py --gates 32 --kills 10 --rounds 20 --database postgres
 
 mutation-tests: $(VENV)/.project  ## faults put into what decides: do the tests of the decision notice them? half an hour on a quiet machine
@@ -48,8 +48,11 @@ error-rates: $(VENV)/.project  ## how often the gate errs, in made worlds, and h
 	$(BIN)/python -m benchmarks.decisions --update-docs $(ARGS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.resampling --update-readme
 
+installation-test: $(VENV)/.project  ## what docker/compose.yaml declares, started from packages, from a registry event to the moved alias
+	FINETUNE_GATE_INSTALLATION_TESTS=1 $(BIN)/python -m pytest -n 0 --timeout 1800 tests/installation/test_installation.py
+
 image-root: $(VENV)/.project  ## the image's own steps without an engine, and the image tried; as root, some minutes and 5 GB
-	$(BIN)/python docker/build_root.py $(ARGS)
+	$(BIN)/python docker/without_an_engine/build_root.py $(ARGS)
 
 docs: $(VENV)/.project  ## the site of the docs, in build/site
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \

@@ -1,4 +1,4 @@
-"""The programs in docker/ are no package: they are loaded from there."""
+"""The programs in docker/without_an_engine/ are no package: they are loaded from there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-sys.path.insert(0, str(DOCKER))
+sys.path.insert(0, str(DOCKER / "without_an_engine"))
 
 import build_root  # noqa: E402
 import dockerfile  # noqa: E402

@@ -1,4 +1,4 @@
-"""compose.yaml and the programs beside it, which are no package: they are loaded from docker/."""
+"""compose.yaml and the programs that start it without an engine, which are no package: they are loaded from there."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCKER = ROOT / "docker"
-sys.path.insert(0, str(DOCKER))
+sys.path.insert(0, str(DOCKER / "without_an_engine"))
 
 import compose_services  # noqa: E402
 import installation  # noqa: E402

@@ -1,4 +1,4 @@
-"""How docker/build_root.py reads a Dockerfile and a build context. `make image-root` runs it in earnest."""
+"""How docker/without_an_engine/build_root.py reads a Dockerfile and a build context. `make image-root` runs it in earnest."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def test_no_secret_is_in_a_log(house: House) -> None:
 def test_interrupted_while_it_starts_it_leaves_nothing_running(folder: Path) -> None:
     """As the command, which a person stops before it is up."""
     folder = folder / "interrupted"
-    command = [sys.executable, DOCKER / "installation.py", folder]
+    command = [sys.executable, DOCKER / "without_an_engine" / "installation.py", folder]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     until = time.monotonic() + 120
     while not (folder / "logs" / "prefect.log").exists():

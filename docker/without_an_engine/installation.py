@@ -1,7 +1,7 @@
 """Start what compose.yaml declares without an engine: the same services, from the packages of one machine.
 
-    python docker/installation.py FOLDER                  # until interrupted; then everything is stopped
-    python docker/installation.py FOLDER --run demo       # runs this one too, and stops everything after it
+    python docker/without_an_engine/installation.py FOLDER                  # until interrupted; then everything is stopped
+    python docker/without_an_engine/installation.py FOLDER --run demo       # runs this one too, and stops everything after it
 
     with installation(Path("try")) as here:
         here.run("demo")
@@ -33,8 +33,8 @@ import local_postgres
 from compose_services import Service, read_services
 from local_places import STATE, Places, free_ports
 
-BESIDE = Path(__file__).resolve().parent
-COMPOSE = BESIDE / "compose.yaml"
+DOCKER = Path(__file__).resolve().parents[1]
+COMPOSE = DOCKER / "compose.yaml"
 OBJECT_STORE, BUCKET = "object-store", "bucket"
 HEALTHY_WITHIN_S = 300.0
 ENDS_WITHIN_S = 900.0
@@ -113,7 +113,7 @@ class Installation:
             return self.processes[name].poll() is None
         command = self.places.said(service, service.health.command)
         if command[0] == "healthy":
-            command[:1] = [sys.executable, str(BESIDE / "healthy.py")]
+            command[:1] = [sys.executable, str(DOCKER / "healthy.py")]
         environment = self._environment(service)
         command[0] = _found(command[0], environment)
         try:
@@ -127,7 +127,7 @@ class Installation:
     def _command(self, service: Service) -> list[str]:
         said = self.places.said(service, service.command)
         if service.ours:
-            return ["sh", str(BESIDE / "start.sh"), *said]
+            return ["sh", str(DOCKER / "start.sh"), *said]
         if service.name != "postgres":
             raise RuntimeError(f"{service.name}: nothing on this machine stands for {service.image}")
         environment = self._environment(service)
@@ -205,7 +205,7 @@ def installation(
     for part in ("logs", "scratch", "volumes"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     secrets = folder / "secrets"
-    subprocess.run([BESIDE / "make_secrets.sh", secrets], check=True, capture_output=True, timeout=60)
+    subprocess.run([DOCKER / "make_secrets.sh", secrets], check=True, capture_output=True, timeout=60)
     services = read_services(COMPOSE, {"FINETUNE_GATE_SECRETS": str(secrets), **(settings or {})})
     left_out = {name: f"of profile {', '.join(one.profiles)}" for name, one in services.items() if one.profiles}
     if object_store is None:
@@ -218,7 +218,7 @@ def installation(
         ports[OBJECT_STORE, services[OBJECT_STORE].ports[0]] = int(object_store.rpartition(":")[2])
     artifacts = folder / "volumes" / "artifacts" if object_store is None else None
     here = Installation(
-        folder, services, Places(folder, BESIDE, ports, artifacts), left_out, stopping or threading.Event()
+        folder, services, Places(folder, DOCKER, ports, artifacts), left_out, stopping or threading.Event()
     )
     try:
         for name in in_order(services):

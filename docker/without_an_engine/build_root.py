@@ -1,7 +1,7 @@
 """Take the steps of docker/Dockerfile without an engine, then start what was built as the image would be started.
 
     make image-root                            # builds it, tries it, removes it; needs about 5 GB
-    python docker/build_root.py --folder /var/tmp/image --keep --build-arg TORCH_INDEX=
+    python docker/without_an_engine/build_root.py --folder /var/tmp/image --keep --build-arg TORCH_INDEX=
 
 Needs root, debootstrap and bubblewrap. The instructions are read from the Dockerfile itself. What is not as an engine
 does it:
@@ -31,7 +31,7 @@ from outside import Outside
 from root_image import RootImage
 from try_root import try_image
 
-HERE: Final = Path(__file__).resolve().parent
+DOCKER: Final = Path(__file__).resolve().parents[1]
 
 
 def debian(root: Path, outside: Outside) -> None:
@@ -149,14 +149,14 @@ def main() -> None:
     parser.add_argument("--tries-only", action="store_true", help="start what an earlier --keep built")
     parser.add_argument("--demo", action="store_true", help="run `finetune-gate demo` in it too: minutes")
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--dockerfile", type=Path, default=HERE / "Dockerfile")
+    parser.add_argument("--dockerfile", type=Path, default=DOCKER / "Dockerfile")
     wanted = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("build_root: needs root: it makes a root file system")
     if missing := [one for one in ("debootstrap", "bwrap") if shutil.which(one) is None]:
         sys.exit(f"build_root: {' and '.join(missing)} not found; apt-get install debootstrap bubblewrap")
     given: dict[str, str] = dict(str(one).split("=", 1) for one in wanted.build_arg)
-    folder, context = wanted.folder.resolve(), HERE.parent
+    folder, context = wanted.folder.resolve(), DOCKER.parent
     base, into = folder / "base", folder / "stages"
     folder.mkdir(parents=True, exist_ok=True)
     outside = Outside(folder / "outside")
