@@ -1,7 +1,7 @@
 """Start what compose.yaml declares without an engine: the same services, from the packages of one machine.
 
-    python docker/without_an_engine/installation.py FOLDER                  # until interrupted; then everything is stopped
-    python docker/without_an_engine/installation.py FOLDER --run demo       # runs this one too, and stops everything after it
+    python installation.py FOLDER                  # until interrupted; then everything is stopped
+    python installation.py FOLDER --run demo       # runs this one too, and stops everything after it
 
     with installation(Path("try")) as here:
         here.run("demo")

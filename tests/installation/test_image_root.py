@@ -1,4 +1,4 @@
-"""How docker/without_an_engine/build_root.py reads a Dockerfile and a build context. `make image-root` runs it in earnest."""
+"""How a Dockerfile and a build context are read where there is no engine. `make image-root` does it in earnest."""
 
 from __future__ import annotations
 
