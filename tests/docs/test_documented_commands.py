@@ -22,6 +22,7 @@ NOT_RUN = {
     "docs/docker.md": 2,
     "docs/github.md": 2,
     "docs/gitlab.md": 1,
+    "docs/installation.md": 2,
     "docs/kubernetes.md": 1,
     "docs/migrating.md": 1,
     "docs/models.md": 4,
