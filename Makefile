@@ -28,8 +28,8 @@ test: $(VENV)/.project  ## every test
 
 long-tests: $(VENV)/.project  ## the parts of the tests that take long: every kill point, every byte of a cut store, every fault of MLflow
 	FINETUNE_GATE_LONG_TESTS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --timeout 3600 tests/answers tests/attesting tests/clusters tests/flows/test_changed_files.py \
-		tests/flows/test_deployments.py tests/flows/test_killed.py tests/flows/test_killed_plan.py tests/flows/test_outage.py tests/github tests/receiver \
-		tests/testing
+		tests/flows/test_deployments.py tests/flows/test_killed.py tests/flows/test_killed_plan.py tests/flows/test_outage.py tests/flows/test_review.py tests/github tests/judging/test_judge_faults.py \
+		tests/receiver tests/testing tests/watching
 
 ledger-tests: $(VENV)/.project  ## many gates of one model at once, some killed; on SQLite, and on PostgreSQL's own programs
 	$(BIN)/python tests/registry/ledger_storm.py --gates 32 --kills 10 --rounds 20

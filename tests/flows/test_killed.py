@@ -62,7 +62,7 @@ def check(workshop: Workshop, scratch: Path, points: Sequence[str]) -> list[dict
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_killed_at_a_step(gated: Workshop, tmp_path: Path, when: str) -> None:
-    steps = STEPS if LONG or when == "before" else ("plan", "answer", "act")
+    steps = STEPS if LONG else ("plan", "answer", "act") if when == "after" else ("resolve", "score", "act", "publish")
     _, *found = check(gated, tmp_path, [f"{when}:{step}" for step in steps])
     asked = dict(zip(steps, [run["again"]["asked"] for run in found], strict=True))
     answered = STEPS[3:] if when == "before" else STEPS[2:]
@@ -76,8 +76,8 @@ def test_killed_between_shards(gated: Workshop, tmp_path: Path) -> None:
 
 
 WRITES = 29
-BEFORE = range(1, WRITES + 1, 1 if LONG else 3)
-"""FINETUNE_GATE_LONG_TESTS=1 takes every write, otherwise every third."""
+BEFORE = range(1, WRITES + 1, 1 if LONG else 5)
+"""FINETUNE_GATE_LONG_TESTS=1 takes every write, otherwise every fifth."""
 
 
 @pytest.mark.parametrize("half", [0, 1])

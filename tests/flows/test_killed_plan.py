@@ -20,7 +20,7 @@ from workshop import MODEL, Workshop, copy_workshop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 HERE = Path(__file__).parent
-POINTS = 40 if os.environ.get("FINETUNE_GATE_LONG_TESTS") else 7
+POINTS = 40 if os.environ.get("FINETUNE_GATE_LONG_TESTS") else 4
 JUDGE = "openai:/judge"
 
 GATE = f"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Generator
@@ -14,6 +15,7 @@ from review_desk import ANA, inputs_of, record_of, say, settled
 from workshop import MODEL, OPEN, PASSES, Workshop, copy_workshop
 
 pytestmark = [pytest.mark.xdist_group("prefect"), pytest.mark.slow, pytest.mark.timeout(900)]
+LONG = bool(os.environ.get("FINETUNE_GATE_LONG_TESTS"))
 WAITS = "review: {wait: hold, hours: 24}"
 API_GATE = """
 model: tiny-router
@@ -153,6 +155,7 @@ def test_an_approval_of_something_else_is_none_and_looking_again_reads_what_is_t
     assert house.workshop.champion() == "2"
 
 
+@pytest.mark.skipif(not LONG, reason="FINETUNE_GATE_LONG_TESTS=1 runs it")
 def test_what_is_started_again_after_it_was_resumed_acts_once(house: Server) -> None:
     """As after a kill, when the run is retried: the answer is still there, and so is the version."""
     gate = house.workshop.gate(PASSES, OPEN, name="twice.yaml", extra=WAITS)

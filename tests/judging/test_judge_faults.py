@@ -3,6 +3,7 @@ the same verdict as where nothing does."""
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 
@@ -16,6 +17,7 @@ from finetune_gate.gate.pins import Endpoint
 
 pytestmark = pytest.mark.slow
 
+LONG = bool(os.environ.get("FINETUNE_GATE_LONG_TESTS"))
 CALL_SECONDS = 2.0
 PATIENCE_S = 8
 """What the budget gives judges that fail most of the time."""
@@ -28,7 +30,7 @@ def test_without_faults_the_better_version_serves_and_the_worse_does_not(court: 
     assert court.champion() == "1"
 
 
-@pytest.mark.parametrize("rate", [0.01, 0.05])
+@pytest.mark.parametrize("rate", [0.01, 0.05] if LONG else [0.05])
 def test_a_few_faults_change_no_verdict(court: Court, rate: float) -> None:
     court.rate = rate
     for seed, (version, decision) in enumerate([("1", "promote"), ("2", "block")] * 2):
@@ -38,7 +40,7 @@ def test_a_few_faults_change_no_verdict(court: Court, rate: float) -> None:
     assert court.faults
 
 
-@pytest.mark.parametrize("rate", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize("rate", [0.2, 0.5, 1.0] if LONG else [0.2, 1.0])
 def test_many_faults_promote_nothing_that_is_worse_and_block_nothing_that_is_better(court: Court, rate: float) -> None:
     court.rate = rate
     gate = court.gate(examples=40, extra=f"budget: {{seconds: {PATIENCE_S}}}")

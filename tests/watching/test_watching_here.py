@@ -22,6 +22,7 @@ from finetune_gate.flows.relays import GateEnded, Here
 from finetune_gate.gate.registry import Registry
 from finetune_gate.gate.turns import Turns
 
+LONG = bool(os.environ.get("FINETUNE_GATE_LONG_TESTS"))
 PRETENDING = Path(__file__).parent / "pretending.py"
 
 
@@ -211,6 +212,7 @@ class TestForReal:
         assert [row.turn.kind for row in rows] == ["watched", "asked", "run"]
         assert rows[-1].turn.trigger == "watch: new version"
 
+    @pytest.mark.skipif(not LONG, reason="takes more than a minute: FINETUNE_GATE_LONG_TESTS=1 runs it")
     def test_killed_it_is_started_again_and_the_watcher_ends_cleanly(self, workshop: Workshop) -> None:
         workshop.gate("{metric: perplexity.bits_per_byte, max: 40}", classify=False)
         turns = Turns(Registry.connect(workshop.uri), MODEL)

@@ -20,6 +20,7 @@ from finetune_gate.gate.turns import Turns
 from finetune_gate.gate.watching import Report
 
 pytestmark = [pytest.mark.xdist_group("prefect_watching"), pytest.mark.slow, pytest.mark.timeout(900)]
+LONG = bool(os.environ.get("FINETUNE_GATE_LONG_TESTS"))
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,7 @@ def flow_runs(server: Server) -> list[Any]:
     return found
 
 
+@pytest.mark.skipif(not LONG, reason="takes a minute and a half: FINETUNE_GATE_LONG_TESTS=1 runs it")
 def test_one_flow_run_for_many_watchers_and_another_when_it_has_died(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
