@@ -49,7 +49,7 @@ def assemble(folder: Path) -> None:
     for name, place in site_pages().items():
         text = (ROOT / name).read_text(encoding="utf-8")
         _write(folder / place, _with_links_turned(text, name, place, folder, dead))
-    _write(folder / EXAMPLES, "".join(_examples()))
+    _write(folder / EXAMPLES, "".join(_examples(folder)))
     if dead:
         raise DeadLinks("\n".join(dead))
 
@@ -81,7 +81,11 @@ def _place_of(path: str, folder: Path) -> str | None:
         return pages[f"{path}/README.md"]
     first, _, rest = path.partition("/")
     if first == "examples" and (ROOT / path).exists():
-        return f"{EXAMPLES}#{rest.partition('/')[0]}" if rest else EXAMPLES
+        example = rest.partition("/")[0]
+        if not example:
+            return EXAMPLES
+        if (ROOT / path).is_dir() or (ROOT / "examples" / example / "gate.yaml").is_file():
+            return f"{EXAMPLES}#{example}"
     if not (ROOT / path).is_file():
         return None
     inside = path.removeprefix("docs/") if path.startswith("docs/") else f"files/{path}"
@@ -90,8 +94,8 @@ def _place_of(path: str, folder: Path) -> str | None:
     return inside
 
 
-def _examples() -> Iterator[str]:
-    """Every example's gate file, and the names of what lies beside it."""
+def _examples(into: Path) -> Iterator[str]:
+    """Every example's gate file, and the names of what lies beside it; then the folders of files to copy."""
     yield "# Examples\n\nGate files with data, each in a folder of `examples/`. Every one of them is run by a test.\n"
     for folder in sorted((ROOT / "examples").iterdir()):
         if (folder / "gate.yaml").is_file():
@@ -99,6 +103,11 @@ def _examples() -> Iterator[str]:
             named = ", ".join(f"`{name}`" for name in beside)
             gate = (folder / "gate.yaml").read_text(encoding="utf-8").rstrip()
             yield f"\n## {folder.name}\n\n`examples/{folder.name}/gate.yaml`, beside {named}\n\n```yaml\n{gate}\n```\n"
+    for folder in sorted((ROOT / "examples").iterdir()):
+        if folder.is_dir() and not (folder / "gate.yaml").is_file():
+            paths = [one.relative_to(ROOT).as_posix() for one in sorted(folder.iterdir()) if one.is_file()]
+            links = "".join(f"* [`{path}`]({_place_of(path, into)})\n" for path in paths)
+            yield f"\n## {folder.name}\n\nTo copy:\n\n{links}"
 
 
 def _write(path: Path, text: str) -> None:
