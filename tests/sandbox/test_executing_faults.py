@@ -16,7 +16,7 @@ from finetune_gate.gate.sandbox.trials.controls import CONTROLS, TASKS, fault
 from finetune_gate.gate.sandbox.trials.encoding import encode
 from finetune_gate.gate.sandbox.trials.executing import Kind, attempt
 from finetune_gate.gate.sandbox.trials.relay import SandboxFault
-from finetune_gate.gate.sandbox.trials.running import Trials, execute, execute_all
+from finetune_gate.gate.sandbox.trials.running import Trials
 from finetune_gate.gate.sandbox.trials.warm import WarmCells
 
 TASK = CodeTask("solve", calls=(("[[1, 2], {}]", "[2, 4]"), ("[[], {}]", "[]")))
@@ -238,12 +238,12 @@ def test_no_cell_is_used_twice_and_none_is_left() -> None:
 
 
 def test_one_fault_of_a_sandbox_is_made_good() -> None:
-    assert execute(ExecuteRequest(RIGHT_ONE, TASK), Counting(faulty=1)) == PASSED
+    assert Trials(Counting(faulty=1), 1).execute(ExecuteRequest(RIGHT_ONE, TASK)) == PASSED
 
 
 def test_a_sandbox_that_does_not_start_measures_nothing() -> None:
     answers: list[object] = []
-    execute_all([ExecuteRequest("", TASK)] * 2, Counting(faulty=10**6), None, lambda _, answer: answers.append(answer))
+    Trials(Counting(faulty=10**6)).execute_all([ExecuteRequest("", TASK)] * 2, lambda _, answer: answers.append(answer))
     for answer in answers:
         assert isinstance(answer, Failed)
         assert "could not be started: no more room" in answer.reason
@@ -263,7 +263,7 @@ while True:
 
 def test_where_a_control_comes_out_wrong_nothing_is_believed() -> None:
     """A sandbox in which every program is right, the empty one too."""
-    found = execute(ExecuteRequest(RIGHT_ONE, TASK), PlainProcesses(_ALWAYS_RIGHT))
+    found = Trials(PlainProcesses(_ALWAYS_RIGHT), 1).execute(ExecuteRequest(RIGHT_ONE, TASK))
     assert found == Failed("the sandbox's own controls came out wrong: an empty program passed")
 
 

@@ -24,7 +24,7 @@ from typing import Final
 from ..protocol import Cell, Ending, Limits
 from .cells import Channel, PipedCell
 from .interpreters import UNPRIVILEGED, Interpreter, interpreter_for
-from .launching import ENVIRONMENT, LAUNCHER
+from .launching import ENVIRONMENT, LAUNCHER, settings_text
 from .process_tree import ProcessTree
 from .seccomp import filter_for
 
@@ -35,7 +35,6 @@ _FILES: Final = 8192
 _MARGIN_BYTES: Final = 16 << 20
 """What all together may hold beyond what one may: so that one process alone is told by its own limit."""
 
-_STACK_BYTES: Final = 64 << 20
 _GONE_SECONDS: Final = 5.0
 _COMPLAINT_BYTES: Final = 2000
 
@@ -97,7 +96,7 @@ class Bubblewrap:
         contained = _Wrapped(process, status[0], complaints[0], limits)
         cell = PipedCell(Channel(from_inside[0], to_inside[1], limits.message_bytes), contained)
         try:
-            cell.launch(_setup(limits), program)
+            cell.launch(settings_text(limits, nproc=limits.processes + _OWN_PROCESSES), program)
         except OSError as error:
             cell.close()
             raise OSError(f"bubblewrap: {contained.complaint() or error}") from error
@@ -224,16 +223,3 @@ def _command(interpreter: Interpreter, limits: Limits, calls: int, status: int) 
         "-c",
         LAUNCHER,
     ]
-
-
-def _setup(limits: Limits) -> bytes:
-    values = {
-        "as": limits.memory_bytes,
-        "cpu": limits.cpu_seconds,
-        "fsize": limits.disk_bytes,
-        "nofile": limits.open_files,
-        "nproc": limits.processes + _OWN_PROCESSES,
-        "core": 0,
-        "stack": _STACK_BYTES,
-    }
-    return "\n".join(f"{name}={value}" for name, value in values.items()).encode("ascii")

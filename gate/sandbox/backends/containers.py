@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from ..protocol import Cell, Ending, Limits
 from .cells import Channel, PipedCell
 from .interpreters import UNPRIVILEGED
-from .launching import ENVIRONMENT, LAUNCHER, OPTIONS
+from .launching import ENVIRONMENT, LAUNCHER, OPTIONS, settings_text
 from .seccomp import filter_for
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ _UNIX: Final = "unix://"
 _ANSWER_SECONDS: Final = 20
 _LONGEST_ANSWER: Final = 4096
 _LABEL: Final = "finetune-gate.sandbox"
-_STACK_BYTES: Final = 64 << 20
 _FILES: Final = 8192
 _HEADER: Final = 8
 _STANDARD_OUTPUT: Final = 1
@@ -154,16 +153,7 @@ def container_options(limits: Limits, gvisor: bool) -> dict[str, Any]:
 
 def launch_settings(limits: Limits) -> bytes:
     """What the launcher sets inside. The filter of system calls comes on top of the engine's own."""
-    values = {
-        "as": limits.memory_bytes,
-        "cpu": limits.cpu_seconds,
-        "fsize": limits.disk_bytes,
-        "nofile": limits.open_files,
-        "core": 0,
-        "stack": _STACK_BYTES,
-        "filter": filter_for(platform.machine()).hex(),
-    }
-    return "\n".join(f"{name}={value}" for name, value in values.items()).encode("ascii")
+    return settings_text(limits, filter=filter_for(platform.machine()).hex())
 
 
 class _Running:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..protocol import Limits
+
 READY: Final = b"ready"
 
 LAUNCH_SECONDS: Final = 30.0
@@ -20,6 +22,23 @@ what a program makes of it."""
 
 OPTIONS: Final = ("-s", "-S", "-X", "utf8")
 """Of Python. Not ``-I``: it would not read the seed."""
+
+_STACK_BYTES: Final = 64 << 20
+
+
+def settings_text(limits: Limits, **others: int | str) -> bytes:
+    """What the launcher sets inside, as it reads it; ``others`` are those of one backend."""
+    values: dict[str, int | str] = {
+        "as": limits.memory_bytes,
+        "cpu": limits.cpu_seconds,
+        "fsize": limits.disk_bytes,
+        "nofile": limits.open_files,
+        "core": 0,
+        "stack": _STACK_BYTES,
+        **others,
+    }
+    return "\n".join(f"{name}={value}" for name, value in values.items()).encode("ascii")
+
 
 LAUNCHER: Final = r"""
 import sys

@@ -106,18 +106,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def execute(request: ExecuteRequest, backend: Backend) -> Outcome:
-    """One program. The controls are tried before it."""
-    return Trials(backend, 1).execute(request)
-
-
-def execute_all(
-    requests: Sequence[ExecuteRequest], backend: Backend, workers: int | None, deliver: Callable[[int, Outcome], None]
-) -> None:
-    """As `Trials.execute_all`, with nothing known from before."""
-    Trials(backend, workers).execute_all(requests, deliver)
-
-
 def _beside(reference: Attempt | None, request: ExecuteRequest, cells: WarmCells) -> Execution:
     """What becomes of a program, in a time that the reference's is the measure of. A program that passes and changes
     arguments, which the reference leaves as they are, must also pass where its tests do not see that: otherwise it
